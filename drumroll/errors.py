@@ -1,0 +1,66 @@
+"""The one exception tree: what a person can act on says *where, what, remedy*."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+class DrumrollError(Exception):
+    """Anything Drumroll tells a person instead of a traceback.
+
+    The command prints `message` and exits with `exit_code`: 1 for findings and refusals, 2 for usage and missing files.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, where: str = "", remedy: str = "") -> None:
+        self.where = where
+        self.message = message
+        self.remedy = remedy
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{text}; {self.remedy}" if self.remedy else text
+
+
+class UsageError(DrumrollError):
+    """The call itself is wrong, or names a file that is not there."""
+
+    exit_code = 2
+
+
+class LedgerError(DrumrollError):
+    """The ledger cannot be opened, read or written as asked."""
+
+
+class SourceError(DrumrollError):
+    """An export cannot be read; nothing of it was taken in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing `check` has to say about a launch file.
+
+    `rule` is the stable id (`launch/…`, `moment/…`, `template/…`, `teaser/…`), `line` is 1-based, and `path` is the
+    dotted place in the file (`phases.ignite.gate`). Errors refuse the launch; warnings print.
+    """
+
+    rule: str
+    file: str
+    line: int
+    path: str
+    what: str
+    remedy: str = ""
+    severity: Literal["error", "warning"] = "error"
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}: " + (f"{self.path}: " if self.path else "")
+        return place + self.what + (f"; {self.remedy}" if self.remedy else "")
+
+
+class LaunchRefusedError(DrumrollError):
+    """A launch file with at least one error; carries every finding, warnings included."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        self.findings = findings
+        super().__init__("\n".join(str(finding) for finding in findings))

@@ -1,0 +1,73 @@
+"""The plan: a launch file compiled to absolute instants, numbers and chained teasers."""
+
+from datetime import datetime, timedelta
+
+from drumroll.launchfile.fields import Part
+from drumroll.launchfile.models import Launch, OnLate, PhaseName, StepKind
+
+
+class PlannedStep(Part):
+    """One step with everything resolved. All datetimes are UTC-aware.
+
+    `number` counts serial announcements across the whole launch from 1 (None: unnumbered). `follows_up` is the id of
+    the next serial announcement, which this one teases (None: not serial, or the last). `groups` are the groups it goes
+    to; with `segment`, only that segment's members in them, addressed directly and worked out when it fires.
+    """
+
+    id: str
+    phase: PhaseName
+    kind: StepKind
+    due: datetime
+    number: int | None = None
+    topic: str | None = None
+    mystery: str | None = None
+    follows_up: str | None = None
+    counts_to: datetime | None = None
+    template: str
+    vars: dict[str, str | int | float | bool] = {}
+    groups: tuple[str, ...]
+    segment: str | None = None
+    reveals: tuple[str, ...] = ()
+    on_late: OnLate
+    max_late: timedelta
+
+
+class PlannedPhase(Part):
+    """One phase: `gate_at` is when its gate is first read, `latest` when slack is used up."""
+
+    name: PhaseName
+    goal: str
+    starts: datetime
+    gate_at: datetime
+    latest: datetime
+
+
+class Plan(Part):
+    """One edition of a launch, ready to run.
+
+    `hash` covers the launch file's meaning, the template sources in `templates` (name below `templates/` → source) and
+    the compiler's schema. Steps are in order of their instants.
+    """
+
+    schema_version: int
+    edition: str
+    opens: datetime
+    launch: Launch
+    phases: tuple[PlannedPhase, ...]
+    steps: tuple[PlannedStep, ...]
+    templates: dict[str, str]
+    hash: str
+
+    def phase(self, name: str) -> PlannedPhase:
+        """The phase of that name; KeyError when the launch has none such."""
+        for phase in self.phases:
+            if phase.name == name:
+                return phase
+        raise KeyError(name)
+
+    def step(self, step_id: str) -> PlannedStep:
+        """The step of that id; KeyError when there is none."""
+        for step in self.steps:
+            if step.id == step_id:
+                return step
+        raise KeyError(step_id)
