@@ -23,7 +23,9 @@ class Staff(Part):
 
     name: Text
     role: Literal["host", "operator", "support", "engineer", "bot"]
-    ids: tuple[str, ...] = Field(default=(), description="Member ids on the platforms, as exports and webhooks give them.")
+    ids: tuple[str, ...] = Field(
+        default=(), description="Member ids on the platforms, as exports and webhooks give them."
+    )
 
 
 class Team(Part):
@@ -62,7 +64,9 @@ class Group(Part):
     id: Slug
     name: Text
     channel: str
-    address: str | None = Field(default=None, description="The group's address on its channel, where the channel needs one.")
+    address: str | None = Field(
+        default=None, description="The group's address on its channel, where the channel needs one."
+    )
     cap: int = Field(default=200, gt=0, description="Most members the platform or the team allows.")
     kind: Literal["conversion", "value"] = Field(default="conversion", description="Before payment, or after it.")
 
@@ -70,7 +74,9 @@ class Group(Part):
 class Segment(Part):
     """Members with something in common, worked out at the moment of sending; every condition given must hold."""
 
-    silent_for: Duration | None = Field(default=None, description="In the group that long, and neither wrote nor reacted.")
+    silent_for: Duration | None = Field(
+        default=None, description="In the group that long, and neither wrote nor reacted."
+    )
     active_within: Duration | None = Field(default=None, description="Wrote or reacted that recently.")
     joined_within: Duration | None = Field(default=None, description="Joined that recently.")
     waitlisted: bool | None = None

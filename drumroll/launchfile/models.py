@@ -12,7 +12,7 @@ from drumroll.launchfile.fields import Duration, Number, Part, Slug, Text
 PhaseName = Literal["recruit", "build_up", "nurture", "ignite", "aftercare"]
 PHASES: tuple[PhaseName, ...] = ("recruit", "build_up", "nurture", "ignite", "aftercare")
 
-StepKind = Literal["welcome", "announcement", "heads_up", "countdown", "link", "value", "prompt", "thanks", "task"]
+StepKind = Literal["welcome", "announcement", "heads_up", "countdown", "link", "value", "prompt", "thanks"]
 SERIAL_KINDS = frozenset({"announcement", "link"})
 OnLate = Literal["send", "rerender", "skip", "hold"]
 Verdict = Literal["pass", "extend", "remedy", "hold", "abort"]
@@ -31,15 +31,21 @@ MomentText = Annotated[str, Field(description='A moment: "T-2h", "D-1 23:00" or 
 
 
 class Step(Part):
-    """One message (or task for a person) of a phase."""
+    """One message of a phase."""
 
     id: Slug
     at: MomentText
     kind: StepKind = "announcement"
-    serial: bool | None = Field(default=None, description="Numbered 【公告NN】; announcements and links are, unless told.")
+    serial: bool | None = Field(
+        default=None, description="Numbered 【公告NN】; announcements and links are, unless told."
+    )
     topic: Text | None = Field(default=None, description="What it is about; the announcement before teases it.")
-    mystery: Text | None = Field(default=None, description="What the tease says instead of the topic: a declared mystery.")
-    template: str | None = Field(default=None, description="Template name below templates/<locale>/ (default: <phase>/<id>).")
+    mystery: Text | None = Field(
+        default=None, description="What the tease says instead of the topic: a declared mystery."
+    )
+    template: str | None = Field(
+        default=None, description="Template name below templates/<locale>/ (default: <phase>/<id>)."
+    )
     to: tuple[Slug, ...] | None = Field(default=None, description="Groups (default: all).")
     segment: str | None = Field(default=None, description="Only members of this segment, each addressed directly.")
     counts_to: MomentText | None = Field(default=None, description="What a countdown counts to (default: the opening).")
@@ -113,7 +119,9 @@ class Launch(Part):
     product: Product
     team: Team
     community: Community
-    facts: dict[str, str] = Field(default={}, description="What messages may tell; a fact that a step reveals is unknown before.")
+    facts: dict[str, str] = Field(
+        default={}, description="What messages may tell; a fact that a step reveals is unknown before."
+    )
     phases: dict[PhaseName, Phase] = Field(min_length=1)
 
     def group_ids(self) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ class Plan(Part):
     """One edition of a launch, ready to run.
 
     `hash` covers the launch file's meaning, the template sources in `templates` (name below `templates/` → source) and
-    the compiler's schema. Steps are in order of their instants.
+    the compiler's schema. Steps are in order of their instants. `remedy_templates` names the template of each remedy step.
     """
 
     schema_version: int
@@ -55,6 +55,7 @@ class Plan(Part):
     launch: Launch
     phases: tuple[PlannedPhase, ...]
     steps: tuple[PlannedStep, ...]
+    remedy_templates: dict[str, str] = {}
     templates: dict[str, str]
     hash: str
 

@@ -1,0 +1,55 @@
+"""For groups without an API (personal WeChat): a person posts the text and ticks it off."""
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from drumroll.capability import Capability
+from drumroll.channels.base import ChannelContext, Message, Receipt
+from drumroll.channels.text import check_fits
+from drumroll.errors import DrumrollError
+from drumroll.launchfile.fields import Duration, Part, Text
+
+
+class HandOffChannel:
+    """Hands the text to the operator, who finds it in `drumroll today` and on the desk, `lead` before its instant.
+
+    The ledger holds the text and the open task, so handing over twice changes nothing.
+    """
+
+    class Options(Part):
+        """Who posts, and how long before the instant they get the text."""
+
+        lead: Duration = Field(
+            default=timedelta(minutes=30), ge=timedelta(0), description="How long before its instant the text is ready."
+        )
+        to: Text | None = Field(default=None, description="Name of the staff member who posts (default: any operator).")
+        max_bytes: int | None = Field(
+            default=None, gt=0, description="Most UTF-8 bytes the platform takes in one post."
+        )
+
+    @staticmethod
+    def capability_for(options: Options) -> Capability:
+        """A person has to act, `lead` ahead of time."""
+        return Capability(
+            max_bytes=options.max_bytes, idempotent=True, unattended=False, direct=True, lead=options.lead
+        )
+
+    def __init__(self, name: str, options: Options, context: ChannelContext) -> None:  # noqa: ARG002 - built like every kind
+        self.name = name
+        self.capability = self.capability_for(options)
+
+    async def open(self) -> None:
+        """Nothing to acquire."""
+
+    async def send(self, message: Message) -> Receipt:
+        """The message now awaits a person. Raises SendError (permanent) for a text that does not fit."""
+        check_fits(message, name=self.name, max_bytes=self.capability.max_bytes)
+        return Receipt(state="awaiting")
+
+    async def look_up(self, key: str) -> Receipt | None:
+        """Raises DrumrollError: only the person who posts it knows."""
+        raise DrumrollError(f'channel "{self.name}": only the operator knows whether {key} was posted; tick it off')
+
+    async def close(self) -> None:
+        """Nothing to release."""

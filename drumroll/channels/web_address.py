@@ -1,0 +1,40 @@
+"""Web addresses: which we accept, and what of them may be shown."""
+
+from urllib.parse import unquote, urlsplit
+
+
+def web_address(url: str) -> str:
+    """`url` itself. ValueError, without quoting it, unless it is http(s) with a host."""
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or not url.isprintable() or " " in url:
+        raise ValueError('not a web address; write it in full, like "https://bridge.example.org/announce"')
+    return url
+
+
+def public_address(url: str) -> str:
+    """As `web_address`, and without a login in it: for addresses that stand in a file."""
+    if "@" in urlsplit(web_address(url)).netloc:
+        raise ValueError(
+            "a launch file holds no passwords; put the address into the environment and name it in url_env"
+        )
+    return url
+
+
+def host_of(url: str) -> str:
+    """Host and port: all that errors show, for the path too may be a secret (Slack, Discord)."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+
+def secret_parts(url: str, secret: str) -> tuple[str, ...]:
+    """Everything of an address and a secret that a receiver might quote back and nobody else may read."""
+    parts = urlsplit(url)
+    path = [piece for piece in parts.path.split("/") if len(piece) >= 16]
+    query = parts.query.replace("=", "&").split("&")
+    login = [parts.username or "", parts.password or ""]
+    found = [url, parts.query, *query, *path, *login, secret, secret.removeprefix("whsec_")]
+    return tuple({form for part in found for form in (part, unquote(part)) if len(form) >= 4})

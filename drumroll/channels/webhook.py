@@ -1,0 +1,174 @@
+"""Posts every message as JSON to one address, signed after Standard Webhooks.
+
+The address comes from the operator's own launch file or environment, never from members, so private addresses are
+allowed: bridges usually run on the same machine. Redirects are not followed, so no receiver can send a message
+elsewhere.
+"""
+
+import json
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+
+from drumroll.capability import Capability
+from drumroll.channels.base import ChannelContext, Message, Receipt, SendError
+from drumroll.channels.standard_webhooks import signature, signing_key
+from drumroll.channels.text import as_record, check_fits
+from drumroll.channels.web_address import host_of, public_address, secret_parts, web_address
+from drumroll.channels.webhook_answer import Answer, read_answer
+from drumroll.errors import DrumrollError
+from drumroll.launchfile.fields import Duration, Part
+
+if TYPE_CHECKING:
+    from drumroll.channels.http_post import Broken, Poster
+
+
+def _variable(name: str) -> str:
+    if name.startswith("whsec_") or not (name.isascii() and name.isidentifier()):
+        raise ValueError("not the name of an environment variable; the value itself does not belong into the file")
+    return name
+
+
+VariableName = Annotated[str, AfterValidator(_variable)]
+
+
+class WebhookChannel:
+    """POST `{"type": "drumroll.announcement", "timestamp", "data": {…}}`; the webhook-id is the message's key.
+
+    `data` holds key, edition, step, occurrence, number, due, sent_at, group, member, text and the group's address.
+    """
+
+    class Options(Part):
+        """Where to post, how to sign and what the receiver promises."""
+
+        # Pydantic would quote a wrong value, which may be a secret pasted into the wrong place.
+        model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+        url: Annotated[str, AfterValidator(public_address)] | None = Field(
+            default=None, repr=False, description="The address, where it is no secret; else url_env."
+        )
+        url_env: VariableName | None = Field(default=None, description="Environment variable that holds the address.")
+        secret_env: VariableName | None = Field(
+            default=None, description="Environment variable that holds the signing secret (whsec_…)."
+        )
+        timeout: Duration = Field(
+            default=timedelta(seconds=10),
+            gt=timedelta(0),
+            le=timedelta(minutes=5),
+            description="Longest one send takes.",
+        )
+        idempotent: bool = Field(default=False, description="The receiver drops a webhook-id that it has seen.")
+        concurrency: int = Field(default=32, ge=1, le=1000, description="Most requests under way at once.")
+        max_bytes: int | None = Field(default=None, gt=0, description="Most UTF-8 bytes of text the receiver takes.")
+
+        @model_validator(mode="after")
+        def _one_address(self) -> Self:
+            if (self.url is None) == (self.url_env is None):
+                raise ValueError("a webhook needs exactly one of url and url_env")
+            return self
+
+    @staticmethod
+    def capability_for(options: Options) -> Capability:
+        """What the options promise on the receiver's behalf."""
+        return Capability(
+            max_bytes=options.max_bytes,
+            idempotent=options.idempotent,
+            direct=True,
+            timeout=options.timeout.total_seconds(),
+            concurrency=options.concurrency,
+        )
+
+    def __init__(self, name: str, options: Options, context: ChannelContext) -> None:
+        self.name = name
+        self.capability = self.capability_for(options)
+        self._options = options
+        self._context = context
+        self._poster: Poster | None = None
+        self._url = ""
+        self._who = f'channel "{name}"'
+        self._key: bytes | None = None
+        self._secrets: tuple[str, ...] = ()
+
+    async def open(self) -> None:
+        """Read address and secret, make the connection pool. Raises DrumrollError naming what is missing."""
+        if self._poster is not None:
+            return
+        from drumroll.channels.http_post import Poster  # noqa: PLC0415 - aiohttp is slow to load; `check` never opens
+
+        options = self._options
+        self._url = options.url or self._from_environment(str(options.url_env), web_address)
+        self._key = self._from_environment(options.secret_env, signing_key) if options.secret_env else None
+        self._who = f'channel "{self.name}": {host_of(self._url)}'
+        self._secrets = secret_parts(self._url, self._context.environ.get(options.secret_env or "", ""))
+        self._poster = Poster(concurrency=options.concurrency, timeout=self.capability.timeout)
+
+    async def send(self, message: Message) -> Receipt:
+        """Post one message. Raises SendError; see `read_answer` for what which answer means.
+
+        Without a connection the message certainly did not arrive: transient. A connection that broke or stayed silent
+        afterwards leaves it open: ambiguous, unless the receiver drops repeated keys.
+        """
+        check_fits(message, name=self.name, max_bytes=self.capability.max_bytes)
+        if not (message.key and message.key.isascii() and message.key.isprintable()):
+            raise SendError(f'channel "{self.name}": the key {message.key!a} does not fit a header', kind="permanent")
+        if self._poster is None:
+            raise SendError(f'channel "{self.name}" is not open', kind="permanent")
+        body = json.dumps(_payload(message), ensure_ascii=False, separators=(",", ":")).encode()
+        answer = await self._poster.post(self._url, body, self._headers(message.key, body))
+        if not isinstance(answer, Answer):
+            raise self._broken(answer)
+        return read_answer(
+            answer, key=message.key, who=self._who, idempotent=self.capability.idempotent, secrets=self._secrets
+        )
+
+    async def look_up(self, key: str) -> Receipt | None:
+        """Raises DrumrollError: a webhook takes messages and answers no questions."""
+        raise DrumrollError(f'channel "{self.name}": a webhook cannot say whether {key} arrived')
+
+    async def close(self) -> None:
+        """Close the connections."""
+        poster, self._poster = self._poster, None
+        if poster is not None:
+            await poster.close()
+
+    def _headers(self, key: str, body: bytes) -> dict[str, str]:
+        # Not `message.sent_at`: receivers refuse timestamps that are minutes away from their own clock.
+        now = int(time.time())
+        headers = {"Content-Type": "application/json", "webhook-id": key, "webhook-timestamp": str(now)}
+        if self._key is not None:
+            headers["webhook-signature"] = signature(self._key, key, now, body)
+        return headers
+
+    def _broken(self, broken: "Broken") -> SendError:
+        seconds = f"{self.capability.timeout:g} s"
+        if broken.mistrusted:
+            return SendError(f"{self._who} shows a certificate that does not verify; renew it", kind="permanent")
+        if not broken.connected:
+            what = f"let nobody in for {seconds}" if broken.late else "cannot be reached"
+            return SendError(f"{self._who} {what}; check the url and whether the receiver runs", kind="transient")
+        what = f"gave no answer for {seconds}" if broken.late else "broke the connection off"
+        if self.capability.idempotent:
+            return SendError(f"{self._who} {what}; it is tried again with the same webhook-id", kind="transient")
+        return SendError(
+            f"{self._who} {what}; it may have arrived: look into the group, then resolve it", kind="ambiguous"
+        )
+
+    def _from_environment(self, variable: str, read: Any) -> Any:
+        value = self._context.environ.get(variable, "")
+        where = f'channel "{self.name}"'
+        if not value:
+            raise DrumrollError(
+                f"environment variable {variable} is not set", where=where, remedy="set it and start again"
+            )
+        try:
+            return read(value)
+        except ValueError as error:
+            problem = str(error)
+        raise DrumrollError(f"environment variable {variable}: {problem}", where=where)
+
+
+def _payload(message: Message) -> dict[str, Any]:
+    data = as_record(message) | {"address": message.recipient.address}
+    return {"type": "drumroll.announcement", "timestamp": message.sent_at, "data": data}

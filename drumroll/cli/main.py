@@ -1,0 +1,81 @@
+"""The `drumroll` command: a lazy group, one error style, documented exit codes.
+
+Exit codes: 0 done (warnings too), 1 findings, refusals, held gates or unknown deliveries, 2 usage or a missing file,
+130 Ctrl-C.
+"""
+
+import importlib
+import os
+import sys
+
+import click
+
+from drumroll.errors import DrumrollError
+
+# name → (dotted path, one line of help). The help stands here so that `--help` imports no command.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "new": ("drumroll.cli.new:new", "Write a new, commented launch file that passes check."),
+    "check": ("drumroll.cli.check:check", "Validate launch files: file:line, rule, remedy."),
+    "plan": ("drumroll.cli.plan:plan", "Print the run sheet: numbers, times, phases, groups, texts, workload."),
+    "rehearse": ("drumroll.cli.rehearse:rehearse", "Run a whole launch under a virtual clock."),
+    "run": ("drumroll.cli.run:run", "Run a launch for real, in the foreground; resumes where it stopped."),
+    "status": ("drumroll.cli.status:status", "Show where launches stand, what is next, what needs a person."),
+    "ingest": ("drumroll.cli.ingest:ingest", "Take in engagement from an export."),
+    "metrics": ("drumroll.cli.metrics:metrics", "Show a launch's metrics with their intervals."),
+    "gate": ("drumroll.cli.gate:gate", "Show why a gate stands where it stands; record a person's decision."),
+    "today": ("drumroll.cli.today:today", "Show what people must post by hand, with the text to copy."),
+    "done": ("drumroll.cli.today:done", "Tick off what a person has posted by hand."),
+    "deliveries": ("drumroll.cli.deliveries:deliveries", "List deliveries and their states."),
+    "resolve": ("drumroll.cli.deliveries:resolve", "Answer what only a person can: was it sent, send again, skip."),
+    "report": ("drumroll.cli.report:report", "Write the self-contained HTML report."),
+    "db": ("drumroll.cli.db:db", "Look after the ledger's database."),
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module only when that command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="drumroll")
+def cli() -> None:
+    """Sequential community launches as code (序列式社群運營)."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = _interrupted()
+    except KeyboardInterrupt:
+        code = _interrupted()
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except DrumrollError as error:
+        click.echo(f"error: {error}", err=True)
+        code = error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupted() -> int:
+    click.echo("interrupted; nothing is lost, run the same command again to go on", err=True)
+    return 130

@@ -1,0 +1,55 @@
+"""Options that several commands share, and where the ledger and the project are."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from drumroll.words.templates import find_project
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+launch_file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+
+
+def json_option(function: F) -> F:
+    """`--json`: one JSON document on standard output and nothing else there."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")(function)
+
+
+def ledger_option(function: F) -> F:
+    """`--ledger URL`, or DRUMROLL_LEDGER, or the project's own SQLite file."""
+    return click.option(
+        "--ledger",
+        envvar="DRUMROLL_LEDGER",
+        metavar="URL",
+        help="Ledger database (default: .drumroll/ledger.db in the project; also DRUMROLL_LEDGER).",
+    )(function)
+
+
+def opens_option(function: F) -> F:
+    """`--opens AT`: another opening than the file's, and so another edition."""
+    return click.option("--opens", metavar="AT", help='Open at this local time instead, e.g. "2027-01-16 12:00".')(
+        function
+    )
+
+
+def ledger_url(value: str | None, *, project: Path | None = None) -> str:
+    """The ledger to use: what was asked for, else the project's default."""
+    from drumroll.ledger.ledger import default_url
+
+    return value or default_url(project or find_project(Path.cwd()))
+
+
+def iso(at: datetime | None) -> str | None:
+    """RFC 3339 in UTC with `Z`, to the second; None stays None."""
+    return None if at is None else f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document, keys in the order given, non-ASCII as it is."""
+    import json
+
+    click.echo(json.dumps(document, ensure_ascii=False, indent=2))

@@ -1,0 +1,164 @@
+"""`drumroll plan FILE`: the run sheet."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from drumroll.check import Checked, check_file
+from drumroll.cli.options import iso, json_option, launch_file, opens_option, print_json
+from drumroll.plan.model import Plan, PlannedStep
+from drumroll.plan.workload import WorkDay, workload
+from drumroll.words import phrases
+
+
+@click.command()
+@launch_file
+@opens_option
+@click.option("--texts", is_flag=True, help="Print every text in full, in order.")
+@json_option
+def plan(file: Path, opens: str | None, texts: bool, as_json: bool) -> None:
+    """Print the run sheet: number, local and UTC time, phase, groups, text, and the work it asks of people.
+
+    JSON: `edition, title, timezone, opens, hash`, `phases` (`name, goal, starts, gate_at, latest`), `steps` (`id, number,
+    label, phase, kind, due, local, groups, segment, topic, teases, text`) and `workload` (`day, hand_offs, gates, first,
+    last, busiest_hour, at_once`).
+    """
+    checked = check_file(file, opens=opens)
+    compiled = checked.accepted()
+    if as_json:
+        print_json(_document(checked, compiled))
+    elif texts:
+        _print_texts(checked, compiled)
+    else:
+        _print_sheet(checked, compiled)
+
+
+def _document(checked: Checked, plan: Plan) -> dict[str, Any]:
+    zone, words = ZoneInfo(plan.launch.timezone), phrases.LOCALES[plan.launch.locale]
+    return {
+        "edition": plan.edition,
+        "title": plan.launch.title,
+        "timezone": plan.launch.timezone,
+        "opens": iso(plan.opens),
+        "hash": plan.hash,
+        "phases": [
+            {
+                "name": phase.name,
+                "goal": phase.goal,
+                "starts": iso(phase.starts),
+                "gate_at": iso(phase.gate_at),
+                "latest": iso(phase.latest),
+            }
+            for phase in plan.phases
+        ],
+        "steps": [
+            {
+                "id": step.id,
+                "number": step.number,
+                "label": phrases.label(words, step.number),
+                "phase": step.phase,
+                "kind": step.kind,
+                "due": iso(step.due),
+                "local": step.due.astimezone(zone).isoformat(),
+                "groups": list(step.groups),
+                "segment": step.segment,
+                "topic": step.topic,
+                "teases": step.follows_up,
+                "text": checked.texts[step.id],
+            }
+            for step in plan.steps
+        ],
+        "workload": [_work_as_dict(day) for day in workload(plan, checked.capabilities)],
+    }
+
+
+def _work_as_dict(day: WorkDay) -> dict[str, Any]:
+    def clock(at: datetime | None) -> str | None:
+        return None if at is None else at.isoformat()
+
+    return {
+        "day": day.day.isoformat(),
+        "hand_offs": day.hand_offs,
+        "gates": day.gates,
+        "first": clock(day.first),
+        "last": clock(day.last),
+        "busiest_hour": day.busiest_hour,
+        "at_once": day.at_once,
+    }
+
+
+def _print_texts(checked: Checked, plan: Plan) -> None:
+    zone = ZoneInfo(plan.launch.timezone)
+    for step in plan.steps:
+        local = f"{step.due.astimezone(zone):%a %Y-%m-%d %H:%M}"
+        click.echo(f"── {local} · {step.phase} · {step.kind} · {step.id} · {_audience(plan, step)}")
+        click.echo(checked.texts[step.id] + "\n")
+    for phase in plan.phases:
+        gate = plan.launch.phases[phase.name].gate
+        for remedy in gate.remedy if gate else ():
+            step_id = f"{phase.name}.remedy.{remedy.id}"
+            click.echo(f"── only if the gate of {phase.name} asks for it · {remedy.kind} · {remedy.id}")
+            click.echo(checked.texts[step_id] + "\n")
+
+
+def _audience(plan: Plan, step: PlannedStep) -> str:
+    groups = "all groups" if step.groups == plan.launch.group_ids() else ", ".join(step.groups)
+    return f"{step.segment} members of {groups}" if step.segment else groups
+
+
+def _print_sheet(checked: Checked, plan: Plan) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    zone, words = ZoneInfo(plan.launch.timezone), phrases.LOCALES[plan.launch.locale]
+    opens = plan.opens.astimezone(zone)
+    console.print(
+        Text(
+            f"{plan.launch.title} · {plan.edition} · opens {opens:%a %Y-%m-%d %H:%M} {plan.launch.timezone} · plan {plan.hash[:12]}"
+        )
+    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("No.", f"local ({plan.launch.timezone})", "UTC", "phase", "kind", "step", "to"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1)
+    for step in plan.steps:
+        table.add_row(
+            Text(phrases.label(words, step.number)),
+            f"{step.due.astimezone(zone):%a %m-%d %H:%M}",
+            f"{step.due:%m-%d %H:%M}",
+            step.phase,
+            step.kind,
+            step.id,
+            Text(_audience(plan, step)),
+            Text(" ".join(checked.texts[step.id].split())),
+        )
+    console.print(table)
+    console.print("\nGates", style="bold")
+    for phase in plan.phases:
+        gate = plan.launch.phases[phase.name].gate
+        if gate:
+            names = ", ".join(threshold.metric for threshold in gate.thresholds)
+            at = phase.gate_at.astimezone(zone)
+            console.print(f"  {at:%a %m-%d %H:%M}  {phase.name}: {names}; otherwise {' → '.join(gate.otherwise)}")
+    console.print("\nWork for people", style="bold")
+    for day in workload(plan, checked.capabilities):
+        console.print(f"  {_sentence(day)}")
+    for finding in checked.findings:
+        console.print(Text(f"warning: {finding}"))
+
+
+def _sentence(day: WorkDay) -> str:
+    parts = []
+    if day.hand_offs and day.first and day.last:
+        span = f"{day.first:%H:%M}" if day.first == day.last else f"{day.first:%H:%M}-{day.last:%H:%M}"
+        parts.append(f"{day.hand_offs} to post by hand, {span}")
+        if day.at_once > 1:
+            parts.append(f"most at {day.busiest_hour:02d}:00-{day.busiest_hour:02d}:59 ({day.at_once})")
+    if day.gates:
+        parts.append(f"{day.gates} gate{'s' if day.gates > 1 else ''}: be reachable")
+    return f"{day.day:%a %m-%d}  " + "; ".join(parts)

@@ -1,0 +1,64 @@
+"""`drumroll run FILE`: live, in the foreground."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from drumroll.cli.foreground import launch_flow, settle_prefect, tell_on
+from drumroll.cli.options import json_option, launch_file, ledger_option, ledger_url, opens_option, print_json
+
+
+@click.command()
+@launch_file
+@opens_option
+@ledger_option
+@json_option
+def run(file: Path, opens: str | None, ledger: str | None, as_json: bool) -> int:
+    """Run a launch for real, here and now, until it ends or a gate holds.
+
+    Stop it with Ctrl-C whenever you like and start it again: what was sent stays sent, what is due goes out. A held
+    gate ends the run with exit 1; decide with `drumroll gate`, then run again. Unknown deliveries also exit 1.
+
+    JSON: `edition, state, deliveries` (count by state). The story goes to standard error then.
+    """
+    import sys
+
+    from drumroll.check import check_file
+
+    checked = check_file(file, opens=opens)
+    plan = checked.accepted()
+    url = ledger_url(ledger, project=checked.project)
+    settle_prefect()
+    tell_on(sys.stderr if as_json else sys.stdout)
+    click.echo(f"{plan.launch.title} · {plan.edition} · ledger {shown(url)}", err=as_json)
+    launch = launch_flow(checked.project)
+    asyncio.run(launch(str(file.absolute()), opens, url))
+    return outcome(plan.edition, url, as_json=as_json)
+
+
+def shown(url: str) -> str:
+    """A ledger URL without its password."""
+    head, at, tail = url.rpartition("@")
+    return f"{head.split('://')[0]}://…@{tail}" if at else url
+
+
+def outcome(edition: str, url: str, *, as_json: bool) -> int:
+    """Say how the edition stands; 1 when a person is needed."""
+    from drumroll.ledger.ledger import open_ledger
+
+    ledger = open_ledger(url)
+    state, counts = ledger.edition(edition).state, ledger.counts(edition)
+    if as_json:
+        print_json({"edition": edition, "state": state, "deliveries": counts})
+    else:
+        click.echo(
+            f"{edition}: {state}; " + (", ".join(f"{n} {s}" for s, n in counts.items() if n) or "nothing to send")
+        )
+        if state == "held":
+            click.echo(f"a gate waits for a person: drumroll status {edition}")
+        if counts.get("unknown"):
+            click.echo(f"nobody knows whether some arrived: drumroll deliveries {edition} --state unknown")
+        if counts.get("failed"):
+            click.echo(f"some could not be sent: drumroll deliveries {edition} --state failed")
+    return int(state == "held" or bool(counts.get("unknown")) or bool(counts.get("failed")))

@@ -1,0 +1,68 @@
+"""*Now*, as a thing that can be given: the wall clock for live launches, a virtual one for rehearsals."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the time (UTC) and waits for it."""
+
+    def now(self) -> datetime:
+        """The current instant, UTC."""
+        ...
+
+    async def sleep_until(self, at: datetime) -> None:
+        """Return at `at` or as soon after it as possible; at once when it has passed."""
+        ...
+
+
+class WallClock:
+    """The real time. Sleeps in slices, so that a suspended machine or a moved clock is noticed within a second."""
+
+    _SLICE = 1.0
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    async def sleep_until(self, at: datetime) -> None:
+        while (left := (at - self.now()).total_seconds()) > 0:
+            await asyncio.sleep(min(left, self._SLICE))
+
+
+class VirtualClock:
+    """A rehearsal's time: waiting is instant, and the world moves while it passes.
+
+    `on_advance(since, until)` is awaited before the clock shows `until`; whatever members or operators did in between
+    is then in the ledger.
+    """
+
+    def __init__(self, start: datetime) -> None:
+        self._now = start
+        self.on_advance: Callable[[datetime, datetime], Awaitable[None]] | None = None
+
+    def now(self) -> datetime:
+        return self._now
+
+    async def sleep_until(self, at: datetime) -> None:
+        if at <= self._now:
+            return
+        if self.on_advance is not None:
+            await self.on_advance(self._now, at)
+        self._now = at
+
+
+_WALL = WallClock()
+_current: ContextVar[Clock | None] = ContextVar("drumroll_clock", default=None)
+
+
+def current_clock() -> Clock:
+    """The clock of the run we are in: the wall clock unless a rehearsal set its own."""
+    return _current.get() or _WALL
+
+
+def use_clock(clock: Clock) -> None:
+    """Make `clock` the one of this context (an asyncio task and what it starts)."""
+    _current.set(clock)

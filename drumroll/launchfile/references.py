@@ -1,0 +1,112 @@
+"""Names that point at other names: groups, channels, segments, metrics, facts, step ids."""
+
+from collections.abc import Collection
+
+from pydantic import ValidationError
+
+from drumroll.capability import Capability
+from drumroll.channels.registry import KINDS as CHANNEL_KINDS
+from drumroll.channels.registry import capability_for, channel_class, parse_options
+from drumroll.launchfile.load import Findings, did_you_mean, report_invalid
+from drumroll.launchfile.models import Gate, Launch, Phase
+from drumroll.launchfile.strict import Path
+from drumroll.metrics.registry import METRICS
+from drumroll.sources.registry import SOURCES
+
+
+def check_references(launch: Launch, findings: Findings) -> dict[str, Capability]:
+    """Report every name that nothing declares; returns the capability of each channel that is sound."""
+    capabilities = _channels(launch, findings)
+    _groups(launch, findings)
+    _sources(launch, findings)
+    seen: dict[str, str] = {}
+    for name, phase in launch.phases.items():
+        _steps(launch, phase, ("phases", name), findings, seen)
+        if phase.gate is not None:
+            _gate(launch, phase.gate, ("phases", name, "gate"), findings, seen)
+    return capabilities
+
+
+def _known(word: str, known: Collection[str], noun: str, path: Path, findings: Findings) -> bool:
+    if word in known:
+        return True
+    findings.add(f"name/{noun.replace(' ', '-')}", path, f'unknown {noun} "{word}"', did_you_mean(word, known))
+    return False
+
+
+def _channels(launch: Launch, findings: Findings) -> dict[str, Capability]:
+    capabilities = {}
+    for name, spec in launch.community.channels.items():
+        path = ("community", "channels", name)
+        if not _known(spec.kind, CHANNEL_KINDS, "channel kind", (*path, "kind"), findings):
+            continue
+        try:
+            capabilities[name] = capability_for(spec.kind, parse_options(spec.kind, spec.options))
+        except ValidationError as error:
+            report_invalid(error, findings, at=path, model=channel_class(spec.kind).Options)
+    return capabilities
+
+
+def _groups(launch: Launch, findings: Findings) -> None:
+    seen: set[str] = set()
+    for index, group in enumerate(launch.community.groups):
+        path = ("community", "groups", index)
+        _known(group.channel, launch.community.channels, "channel", (*path, "channel"), findings)
+        if group.id in seen:
+            findings.add("name/duplicate", (*path, "id"), f'the group "{group.id}" is declared twice', "rename one")
+        seen.add(group.id)
+
+
+def _sources(launch: Launch, findings: Findings) -> None:
+    for index, source in enumerate(launch.community.sources):
+        path = ("community", "sources", index)
+        _known(source.kind, SOURCES, "source kind", (*path, "kind"), findings)
+        for channel, group in (source.map or {}).items():
+            _known(group, launch.group_ids(), "group", (*path, "map", channel), findings)
+        if source.group is not None:
+            _known(source.group, launch.group_ids(), "group", (*path, "group"), findings)
+
+
+def _steps(launch: Launch, phase: Phase, at: Path, findings: Findings, seen: dict[str, str]) -> None:
+    for index, step in enumerate(phase.steps):
+        path = (*at, "steps", index)
+        _unique_id(step.id, path, findings, seen)
+        for position, group in enumerate(step.to or ()):
+            _known(group, launch.group_ids(), "group", (*path, "to", position), findings)
+        if step.segment is not None:
+            _known(step.segment, launch.community.segments, "segment", (*path, "segment"), findings)
+        for position, fact in enumerate(step.reveals):
+            _known(fact, launch.facts, "fact", (*path, "reveals", position), findings)
+
+
+def _unique_id(step_id: str, path: Path, findings: Findings, seen: dict[str, str]) -> None:
+    place = f"line {findings.document.line(path) if findings.document else 1}"
+    if step_id in seen:
+        findings.add(
+            "name/duplicate",
+            (*path, "id"),
+            f'the step id "{step_id}" is used twice',
+            f"rename this one or that on {seen[step_id]}",
+        )
+    seen.setdefault(step_id, place)
+
+
+def _gate(launch: Launch, gate: Gate, at: Path, findings: Findings, seen: dict[str, str]) -> None:
+    for index, threshold in enumerate(gate.thresholds):
+        path = (*at, "thresholds", index)
+        _known(threshold.metric, METRICS, "metric", path, findings)
+        if threshold.segment is not None:
+            _known(threshold.segment, launch.community.segments, "segment", (*path, "segment"), findings)
+        if (threshold.at_least is None) == (threshold.at_most is None):
+            findings.add("gate/threshold", path, "needs exactly one of at_least and at_most", "keep one of them")
+    for index, step in enumerate(gate.remedy):
+        path = (*at, "remedy", index)
+        _unique_id(step.id, path, findings, seen)
+        for position, group in enumerate(step.to or ()):
+            _known(group, launch.group_ids(), "group", (*path, "to", position), findings)
+    if "remedy" in gate.otherwise and not gate.remedy:
+        findings.add(
+            "gate/remedy", (*at, "otherwise"), "names a remedy but no remedy steps are declared", "add `remedy:`"
+        )
+    if gate.remedy and "remedy" not in gate.otherwise:
+        findings.add("gate/remedy", (*at, "remedy"), "is never used", "add remedy to `otherwise`", severity="warning")

@@ -1,0 +1,95 @@
+"""What happens to a delivery beside the sending path: set aside by rule, decided by a person, told by the platform."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, insert, update
+
+from drumroll.errors import LedgerError
+from drumroll.ledger import states
+from drumroll.ledger.listings import find
+from drumroll.ledger.model import Choice, DeliveryRow, State
+from drumroll.ledger.rows import lateness
+from drumroll.ledger.store import LedgerPart
+from drumroll.ledger.tables import decision, delivery
+
+
+class Acts(LedgerPart):
+    """Moves by rule and by hand. A person's are written with who, why and when, in the same transaction."""
+
+    def set_aside(
+        self,
+        edition: str,
+        step: str | None,
+        occurrence: int | None,
+        *,
+        to: Literal["skipped", "held", "cancelled"],
+        reason: str,
+        now: datetime,
+        phases: Sequence[str] | None = None,
+    ) -> int:
+        """Do not send what is `due` or `retry`; returns how many rows. None stands for every step or occurrence.
+
+        `skipped` and `held` touch only rows whose time has come; `cancelled` takes all, those held for a person too.
+        `reason` is kept as the rows' `error`.
+        """
+        chosen = [delivery.c.edition == edition, delivery.c.state.in_(states.sources("set_aside", to))]
+        if step is not None:
+            chosen.append(delivery.c.step == step)
+        if occurrence is not None:
+            chosen.append(delivery.c.occurrence == occurrence)
+        if phases is not None:
+            chosen.append(delivery.c.phase.in_(phases))
+        if to != "cancelled":
+            chosen.append(delivery.c.fire_at <= now)
+        aside = update(delivery).where(*chosen).values(state=to, error=reason, retry_at=None, updated_at=now)
+        with self._store.write() as connection:
+            return connection.execute(aside).rowcount
+
+    def resolve(self, key: str, choice: Choice, *, by: str, reason: str, now: datetime) -> None:
+        """A person's word on a `held`, `unknown` or `failed` delivery.
+
+        `resend` makes it due *now*, with its attempts forgotten and the same key; `sent` says that it arrived; `skip`
+        leaves it. LedgerError when the key is unknown or its state does not allow the choice.
+        """
+        if choice not in states.CHOICES:
+            raise LedgerError(f'"{choice}" is no choice', where=key, remedy=f"say {' or '.join(states.CHOICES)}")
+        new = states.CHOICES[choice]
+        with self._store.write() as connection:
+            row = find(connection, key, lock=True)
+            states.require(key, "resolve", row.state, new)
+            change: dict[str, Any] = {"error": reason}
+            if new == "due":
+                change = {"error": None, "fire_at": now, "attempts": 0}
+            elif new == "sent":
+                change["sent_at"] = row.updated_at
+            _move(connection, row, new, now, change)
+            connection.execute(insert(decision).values(_decided(row, choice, by, reason, now)))
+
+    def done(self, key: str, *, by: str, now: datetime) -> None:
+        """A person did what an `awaiting` delivery asked for: it is sent. LedgerError when it does not await anyone."""
+        with self._store.write() as connection:
+            row = find(connection, key, lock=True)
+            states.require(key, "done", row.state, "sent")
+            _move(connection, row, "sent", now, {"sent_at": now, "lateness_ms": lateness(now, row.due_at)})
+            connection.execute(insert(decision).values(_decided(row, "done", by, "", now)))
+
+    def platform_result(
+        self, key: str, to: Literal["sent", "failed", "skipped"], *, now: datetime, reason: str | None = None
+    ) -> None:
+        """What the platform says became of an `awaiting` delivery (a member tapped, refused or let it lapse)."""
+        with self._store.write() as connection:
+            row = find(connection, key, lock=True)
+            states.require(key, "platform", row.state, to)
+            sent = {"sent_at": now, "lateness_ms": lateness(now, row.due_at)} if to == "sent" else {}
+            _move(connection, row, to, now, {"error": reason, **sent})
+
+
+def _move(connection: Connection, row: DeliveryRow, new: State, now: datetime, change: dict[str, Any]) -> None:
+    still = (delivery.c.id == row.id, delivery.c.state == row.state)
+    connection.execute(update(delivery).where(*still).values({**change, "state": new, "updated_at": now}))
+
+
+def _decided(row: DeliveryRow, choice: str, by: str, reason: str, now: datetime) -> dict[str, object]:
+    return {"edition": row.edition, "subject": row.key, "choice": choice, "by": by, "reason": reason, "at": now}

@@ -1,0 +1,78 @@
+"""Looking at deliveries without moving them."""
+
+import difflib
+
+from sqlalchemy import Connection, func, select
+
+from drumroll.errors import LedgerError
+from drumroll.ledger.model import DeliveryRow, State, delivery_key, split_key
+from drumroll.ledger.rows import DELIVERY, delivery_row
+from drumroll.ledger.store import LedgerPart
+from drumroll.ledger.tables import delivery
+
+_COMPARED = 2000  # keys of one step that a mistyped one is compared with: difflib takes 10 µs each
+
+
+class Listings(LedgerPart):
+    """The outbox as it stands."""
+
+    def deliveries(self, edition: str, *, state: State | None = None, step: str | None = None) -> list[DeliveryRow]:
+        """The edition's deliveries in order of their planned instants, all or of one state or step."""
+        wanted = select(*DELIVERY).where(delivery.c.edition == edition)
+        if state is not None:
+            wanted = wanted.where(delivery.c.state == state)
+        if step is not None:
+            wanted = wanted.where(delivery.c.step == step)
+        with self._store.read() as connection:
+            return [delivery_row(row) for row in connection.execute(wanted.order_by(delivery.c.due_at, delivery.c.id))]
+
+    def delivery(self, key: str) -> DeliveryRow:
+        """The delivery of that key; LedgerError with the nearest keys when there is none."""
+        with self._store.read() as connection:
+            return find(connection, key)
+
+    def counts(self, edition: str) -> dict[str, int]:
+        """How many deliveries are in each state; states without any are left out."""
+        wanted = select(delivery.c.state, func.count()).where(delivery.c.edition == edition)
+        with self._store.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(wanted.group_by(delivery.c.state))}
+
+    def step_states(self, edition: str) -> dict[tuple[str, int], dict[str, int]]:
+        """Per step and occurrence, how many deliveries are in each state."""
+        parts = (delivery.c.step, delivery.c.occurrence, delivery.c.state)
+        wanted = select(*parts, func.count()).where(delivery.c.edition == edition).group_by(*parts).order_by(*parts)
+        found: dict[tuple[str, int], dict[str, int]] = {}
+        with self._store.read() as connection:
+            for step, occurrence, state, number in connection.execute(wanted):
+                found.setdefault((step, occurrence), {})[state] = number
+        return found
+
+
+def find(connection: Connection, key: str, *, lock: bool = False) -> DeliveryRow:
+    """The delivery of that key, locked against other writers if asked; LedgerError with the nearest keys if none."""
+    edition, step, occurrence, recipient = split_key(key)
+    wanted = select(*DELIVERY).where(
+        delivery.c.edition == edition,
+        delivery.c.step == step,
+        delivery.c.occurrence == occurrence,
+        delivery.c.recipient == recipient,
+    )
+    row = connection.execute(wanted.with_for_update() if lock else wanted).first()
+    if row is not None:
+        return delivery_row(row)
+    near = difflib.get_close_matches(key, _near(connection, edition, step), n=3, cutoff=0.5)
+    remedy = f"did you mean {' or '.join(near)}?" if near else "`drumroll deliveries` lists the keys"
+    raise LedgerError("no such delivery", where=key, remedy=remedy)
+
+
+def _near(connection: Connection, edition: str, step: str) -> list[str]:
+    parts = (delivery.c.edition, delivery.c.step, delivery.c.occurrence, delivery.c.recipient)
+    for condition in (
+        (delivery.c.edition == edition) & (delivery.c.step == step),
+        delivery.c.edition == edition,
+    ):
+        rows = connection.execute(select(*parts).where(condition).limit(_COMPARED)).all()
+        if rows:
+            return [delivery_key(*row) for row in rows]
+    editions = connection.execute(select(*parts).limit(_COMPARED)).all()
+    return [delivery_key(*row) for row in editions]

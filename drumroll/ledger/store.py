@@ -1,0 +1,133 @@
+"""The connection: URLs, pragmas, and transactions from which no database error leaks."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from drumroll.errors import LedgerError
+from drumroll.ledger.faults import explain, place
+
+BUSY_SECONDS = 5
+_POSTGRES_SCHEMES = frozenset({"postgres", "postgresql", "postgresql+psycopg"})
+
+
+def parse_url(text: str) -> URL:
+    """The ledger's URL in the one form used inside; LedgerError, without repeating it, when it is none we know."""
+    scheme = text.partition(":")[0]
+    if "://" not in text or (scheme not in _POSTGRES_SCHEMES and scheme != "sqlite"):
+        raise LedgerError(
+            f'the ledger\'s URL scheme "{scheme}" is not supported'
+            if "://" in text
+            else "the ledger's URL has no scheme",
+            remedy="write sqlite:///path/to/ledger.db or postgresql://user@host/database",
+        )
+    try:
+        url = make_url(text)
+    except (SQLAlchemyError, ValueError):
+        # Neither the text nor the cause may show: there may be a password in them.
+        raise LedgerError("the ledger's URL cannot be read", remedy="quote special characters as %XX") from None
+    if scheme != "sqlite":
+        return url.set(drivername="postgresql+psycopg")
+    if not url.database or url.database == ":memory:" or url.query:
+        raise LedgerError("a ledger lives in a file, without options", remedy="write sqlite:///path/to/ledger.db")
+    return url.set(database=str(Path(url.database).absolute()))
+
+
+class Store:
+    """One engine on one database. Every block of `read` and `write` is one transaction and raises LedgerError only."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self.path = Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
+        # Parameters are members' data: they stay out of every error text.
+        if self.path:
+            self.engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
+            event.listen(self.engine, "connect", _on_connect)
+            event.listen(self.engine, "begin", _on_begin)
+        else:
+            wait = {"connect_timeout": BUSY_SECONDS, "options": f"-c lock_timeout={BUSY_SECONDS}s -c timezone=UTC"}
+            # A launch lasts weeks: a pooled connection may have died since it was last used.
+            self.engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=wait)
+
+    @property
+    def where(self) -> str:
+        """The path or address for messages, without secrets."""
+        return place(self.url)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One transaction that only reads."""
+        with self._plain_errors(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction, committed when the block ends and undone when it raises."""
+        with (
+            self._plain_errors(),
+            self.engine.connect().execution_options(ledger_write=True) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def prepare_file(self) -> None:
+        """Switch a SQLite file to write-ahead logging, which lasts; nothing to do on PostgreSQL."""
+        if not self.path:
+            return
+        deadline = time.monotonic() + BUSY_SECONDS
+        with self._plain_errors():
+            raw = self.engine.raw_connection()
+            try:
+                while raw.cursor().execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                    try:
+                        raw.cursor().execute("PRAGMA journal_mode=WAL")
+                    except sqlite3.OperationalError as error:
+                        # SQLite does not apply its busy timeout to this switch.
+                        if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline:
+                            raise
+                        time.sleep(0.02)
+            finally:
+                raw.close()
+
+    def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
+        """An INSERT that knows ON CONFLICT in this database's dialect."""
+        return sqlite.insert(table) if self.path else postgresql.insert(table)
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _plain_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, sqlite3.Error, UnicodeEncodeError) as error:
+            raise explain(error, self.url) from error
+
+
+class LedgerPart:
+    """Base of the ledger's chapters: what they share is the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+
+def _on_connect(raw: Any, _record: object) -> None:
+    # The driver's own BEGIN comes too late and is never IMMEDIATE; `_on_begin` says it instead.
+    raw.isolation_level = None
+    raw.execute("PRAGMA foreign_keys=ON")
+    raw.execute("PRAGMA synchronous=NORMAL")
+
+
+def _on_begin(connection: Connection) -> None:
+    # A transaction that starts reading and then writes fails at once when another wrote meanwhile; IMMEDIATE waits.
+    write = connection.get_execution_options().get("ledger_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,175 @@
+"""The ledger's tables as SQLModel classes: the schema that the migrations must arrive at."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import CheckConstraint, Index, MetaData, Text, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from drumroll.ledger.states import STATES
+
+_ONE_OF_STATES = "state IN ({})".format(", ".join(f"'{state}'" for state in STATES))
+
+
+def _rows_in(state: str) -> dict[str, Any]:
+    """A partial index holds only the rows that still want something done, so it stays small when a million are sent."""
+    condition = text(f"state = '{state}'")
+    return {"sqlite_where": condition, "postgresql_where": condition}
+
+
+class Base(SQLModel):
+    """Own metadata with named constraints: SQLite can only alter what has a name, and other SQLModels stay out."""
+
+    metadata: ClassVar[MetaData] = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Edition(Base, table=True):
+    __tablename__ = "edition"
+    __table_args__ = (
+        CheckConstraint("state IN ('running', 'held', 'done', 'aborted')", name="state"),
+        Index("ix_edition_launch", "launch", "created_at"),
+    )
+
+    id: str = Field(primary_key=True)
+    launch: str
+    title: str
+    opens_at: datetime
+    state: str
+    plan_version: int
+    rehearsal: bool
+    created_at: datetime
+    ended_at: datetime | None = None
+
+
+class PlanVersion(Base, table=True):
+    __tablename__ = "plan_version"
+
+    edition: str = Field(primary_key=True, foreign_key="edition.id")
+    version: int = Field(primary_key=True)
+    hash: str
+    document: str = Field(sa_type=Text)
+    created_at: datetime
+
+
+class Delivery(Base, table=True):
+    """`ix_…_due`, `_retry`, `_sending` answer `next_moment`; the `step` ones answer `claim`; `state` the lists."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        UniqueConstraint("edition", "step", "occurrence", "recipient", name="uq_delivery_key"),
+        CheckConstraint(_ONE_OF_STATES, name="state"),
+        Index("ix_delivery_step", "edition", "step", "occurrence", "state", "fire_at", "due_at", "id"),
+        Index("ix_delivery_state", "edition", "state", "due_at", "id"),
+        Index("ix_delivery_due", "edition", "phase", "fire_at", "due_at", "id", **_rows_in("due")),
+        Index("ix_delivery_retry", "edition", "phase", "retry_at", "due_at", "id", **_rows_in("retry")),
+        Index("ix_delivery_step_retry", "edition", "step", "occurrence", "retry_at", "id", **_rows_in("retry")),
+        Index("ix_delivery_sending", "edition", "phase", "lease_until", "due_at", "id", **_rows_in("sending")),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    edition: str = Field(foreign_key="edition.id")
+    step: str
+    occurrence: int
+    recipient: str
+    phase: str
+    channel: str
+    group_id: str
+    member: str | None = None
+    due_at: datetime
+    fire_at: datetime
+    state: str
+    token: int
+    lease_until: datetime | None = None
+    attempts: int
+    retry_at: datetime | None = None
+    wording: str | None = None
+    message_id: str | None = None
+    error: str | None = Field(default=None, sa_type=Text)
+    sent_at: datetime | None = None
+    lateness_ms: int | None = None
+    updated_at: datetime | None = None
+
+
+class Wording(Base, table=True):
+    __tablename__ = "wording"
+
+    edition: str = Field(primary_key=True, foreign_key="edition.id")
+    step: str = Field(primary_key=True)
+    occurrence: int = Field(primary_key=True)
+    sha: str = Field(primary_key=True, index=True)
+    text: str = Field(sa_type=Text)
+    fire_at: datetime | None = None
+    rendered_at: datetime
+
+
+class GateCheck(Base, table=True):
+    __tablename__ = "gate_check"
+    __table_args__ = (Index("ix_gate_check_phase", "edition", "phase", "id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    edition: str = Field(foreign_key="edition.id")
+    phase: str
+    attempt: int
+    checked_at: datetime
+    verdict: str
+    latched: bool
+    next_check_at: datetime | None = None
+    snapshot: str = Field(sa_type=Text)
+
+
+class EventRecord(Base, table=True):
+    __tablename__ = "event"
+    __table_args__ = (
+        Index("ix_event_at", "edition", "at"),
+        Index("ix_event_group_at", "edition", "group_id", "at"),
+    )
+
+    edition: str = Field(primary_key=True, foreign_key="edition.id")
+    source: str = Field(primary_key=True)
+    event_id: str = Field(primary_key=True)
+    kind: str
+    at: datetime
+    group_id: str
+    member: str
+    reply_to: str | None = None
+
+
+class Member(Base, table=True):
+    __tablename__ = "member"
+
+    edition: str = Field(primary_key=True, foreign_key="edition.id")
+    id: str = Field(primary_key=True)
+    name: str
+    is_staff: bool
+    is_bot: bool
+
+
+class Decision(Base, table=True):
+    __tablename__ = "decision"
+    __table_args__ = (Index("ix_decision_subject", "edition", "subject", "id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    edition: str = Field(foreign_key="edition.id")
+    subject: str
+    choice: str
+    by: str
+    reason: str = Field(sa_type=Text)
+    at: datetime
+
+
+edition = Base.metadata.tables["edition"]
+plan_version = Base.metadata.tables["plan_version"]
+delivery = Base.metadata.tables["delivery"]
+wording = Base.metadata.tables["wording"]
+gate_check = Base.metadata.tables["gate_check"]
+event = Base.metadata.tables["event"]
+member = Base.metadata.tables["member"]
+decision = Base.metadata.tables["decision"]

@@ -1,0 +1,94 @@
+"""Beginning an edition, and finding it again: which plan it runs, where its ledger and project are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from drumroll.capability import Capability
+from drumroll.channels.registry import capability_for, parse_options
+from drumroll.ledger.model import NewDelivery
+from drumroll.ledger.ledger import Ledger, open_ledger
+from drumroll.plan.model import Plan, PlannedStep
+from drumroll.words.render import Words
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which edition, and where to find it: plain text, so that any process can pick it up."""
+
+    edition: str
+    ledger: str
+    project: str
+
+    def open(self) -> Ledger:
+        """The ledger; opening it again is cheap."""
+        return open_ledger(self.ledger)
+
+    def plan(self) -> Plan:
+        """The plan this edition runs: the stored one, never the file."""
+        return _plan(self.open().plan_document(self.edition))
+
+    def words(self) -> Words:
+        """The renderer over the stored plan's templates."""
+        return _words(self.open().plan_document(self.edition))
+
+
+@lru_cache(maxsize=64)
+def _plan(document: str) -> Plan:
+    return Plan.model_validate_json(document)
+
+
+@lru_cache(maxsize=64)
+def _words(document: str) -> Words:
+    return Words(_plan(document))
+
+
+def capabilities_of(plan: Plan) -> dict[str, Capability]:
+    """What each channel of the plan can do, by channel name."""
+    channels = plan.launch.community.channels
+    return {name: capability_for(spec.kind, parse_options(spec.kind, spec.options)) for name, spec in channels.items()}
+
+
+def begin(plan: Plan, *, ledger: Ledger, rehearsal: bool, now: datetime) -> bool:
+    """Store the plan and every delivery it promises to a group, in one transaction.
+
+    Returns False when the edition exists already: then it goes on with the plan that was stored when it began.
+    """
+    capabilities = capabilities_of(plan)
+    rows = [row for step in plan.steps if step.segment is None for row in deliveries_of(plan, step, capabilities)]
+    return ledger.begin(
+        plan.edition,
+        launch=plan.launch.name,
+        title=plan.launch.title,
+        opens_at=plan.opens,
+        plan_hash=plan.hash,
+        document=plan.model_dump_json(),
+        deliveries=rows,
+        rehearsal=rehearsal,
+        now=now,
+    )
+
+
+def deliveries_of(
+    plan: Plan, step: PlannedStep, capabilities: Mapping[str, Capability], *, occurrence: int = 1
+) -> list[NewDelivery]:
+    """One delivery for each group of `step`; a channel with a lead fires that much earlier."""
+    return [
+        NewDelivery(
+            step=step.id,
+            phase=step.phase,
+            channel=group.channel,
+            group=group.id,
+            due_at=step.due,
+            fire_at=step.due - lead(group.channel, capabilities),
+            occurrence=occurrence,
+        )
+        for group in plan.launch.community.groups
+        if group.id in step.groups
+    ]
+
+
+def lead(channel: str, capabilities: Mapping[str, Capability]) -> timedelta:
+    """How long before its instant a message must leave us on this channel."""
+    return capabilities[channel].lead

@@ -1,0 +1,45 @@
+"""From the ledger to what metrics read: events, people, and the posts that really reached a group."""
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from drumroll.ledger.ledger import Ledger
+from drumroll.metrics.posts import Post
+from drumroll.metrics.reading import Reading
+from drumroll.plan.model import Plan
+from drumroll.sources.registry import source_for
+from drumroll.sources.summary import relabel
+
+
+def reading_of(ledger: Ledger, plan: Plan, *, now: datetime) -> Reading:
+    """Everything the ledger knows of an edition's members at `now`; registered staff are marked as such."""
+    events, people = ledger.activity(plan.edition, until=now)
+    staff = plan.launch.staff_ids()
+    known = [replace(person, is_staff=True) if person.id in staff else person for person in people.values()]
+    steps = {step.id: step for step in plan.steps}
+    kinds = {f"{name}.remedy.{r.id}": r.kind for name, p in plan.launch.phases.items() if p.gate for r in p.gate.remedy}
+    posts = [
+        Post(
+            step=row.step,
+            kind=steps[row.step].kind if row.step in steps else kinds.get(row.step, "prompt"),
+            group=row.group,
+            at=row.sent_at or row.due_at,
+            number=steps[row.step].number if row.step in steps else None,
+            id=row.message_id,
+        )
+        for row in ledger.deliveries(plan.edition, state="sent")
+        if row.member is None
+    ]
+    return Reading(events=events, people=known, posts=posts, groups=plan.launch.group_ids(), now=now)
+
+
+def sync_sources(ledger: Ledger, plan: Plan, project: Path) -> int:
+    """Read the launch's own sources again; returns how many events were new. Raises SourceError."""
+    new = 0
+    for source in plan.launch.community.sources:
+        export = source_for(source.kind).read(project / source.path, zone=ZoneInfo(source.timezone or "UTC"))
+        ours = relabel(export, group=source.group, mapping=source.map)
+        new += ledger.take_in(plan.edition, ours.people, ours.events)
+    return new

@@ -1,0 +1,46 @@
+"""Setting the stage of a rehearsal: the same plan, but nothing leaves the house."""
+
+from datetime import datetime
+from pathlib import Path
+
+from drumroll.launchfile.community import ChannelSpec
+from drumroll.ledger.ledger import open_ledger
+from drumroll.operate.edition import Where, begin, capabilities_of, deliveries_of
+from drumroll.plan.model import Plan
+
+_OWN_FILES = ("ledger.db", "ledger.db-wal", "ledger.db-shm", "outbox.jsonl", "report.html")
+
+
+def offline(plan: Plan, outbox: Path) -> Plan:
+    """The plan with every channel that would send replaced by a file; hand-offs stay, an operator is simulated.
+
+    Its hash stays that of the real plan, because the words and the schedule do.
+    """
+    channels = {
+        name: spec if spec.kind == "hand_off" else ChannelSpec.model_validate({"kind": "file", "path": str(outbox)})
+        for name, spec in plan.launch.community.channels.items()
+    }
+    community = plan.launch.community.model_copy(update={"channels": channels, "sources": ()})
+    return plan.model_copy(update={"launch": plan.launch.model_copy(update={"community": community})})
+
+
+def set_stage(plan: Plan, *, project: Path, out: Path) -> tuple[Where, datetime]:
+    """A fresh ledger in `out` with the edition begun; returns where it is and the instant the rehearsal starts.
+
+    What an earlier rehearsal left in `out` under its own file names is removed; nothing else is touched.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    url = f"sqlite:///{out.absolute() / 'ledger.db'}"
+    for name in _OWN_FILES:
+        (out / name).unlink(missing_ok=True)
+    staged = offline(plan, out.absolute() / "outbox.jsonl")
+    starts = curtain(staged)
+    begin(staged, ledger=open_ledger(url), rehearsal=True, now=starts)
+    return Where(plan.edition, url, str(project)), starts
+
+
+def curtain(plan: Plan) -> datetime:
+    """The first instant at which anything happens: a phase begins or a hand-off goes out."""
+    capabilities = capabilities_of(plan)
+    fires = [row.fire_at for step in plan.steps for row in deliveries_of(plan, step, capabilities)]
+    return min([*fires, *(phase.starts for phase in plan.phases)])

@@ -1,0 +1,88 @@
+"""Gathers the template sources a launch uses, so that the plan can carry them."""
+
+from pathlib import Path as FilePath
+
+from jinja2 import Environment, TemplateSyntaxError, meta
+
+from drumroll.launchfile.load import Findings, did_you_mean
+from drumroll.launchfile.models import Launch, RemedyStep, Step
+from drumroll.launchfile.strict import Path
+from drumroll.words.templates import SUFFIX, candidates, source_of
+
+
+class Collected:
+    """Sources by name, and which template each step uses. Every problem is reported once, at the step that needs it."""
+
+    def __init__(self, project: FilePath, launch: Launch, findings: Findings) -> None:
+        self._project = project
+        self._findings = findings
+        self._launch = launch
+        self._environment = Environment()  # noqa: S701 - parses only, renders nothing
+        self._by_step: dict[str, str | None] = {}
+        self._on_disk: dict[str, str | None] = {}
+        self.sources: dict[str, str] = {}
+        for phase, plan in launch.phases.items():
+            for index, step in enumerate(plan.steps):
+                self._collect(phase, step, ("phases", phase, "steps", index))
+            for index, remedy in enumerate(plan.gate.remedy if plan.gate else ()):
+                self._collect(phase, remedy, ("phases", phase, "gate", "remedy", index))
+
+    def template_for(self, phase: str, step: Step | RemedyStep) -> str | None:
+        """The name of the step's template; None when it has none (and that is reported)."""
+        return self._by_step.get(f"{phase}/{step.id}")
+
+    def _collect(self, phase: str, step: Step | RemedyStep, path: Path) -> None:
+        names = list(candidates(self._launch, phase, step))
+        found = next((name for name in names if self._source(name, path) is not None), None)
+        self._by_step[f"{phase}/{step.id}"] = found
+        if found is None:
+            place = (*path, "template") if step.template else path
+            remedy = self._remedy(names, phase, step)
+            self._findings.add(
+                "name/template", place, f'unknown template "{step.template or f"{phase}/{step.id}"}"', remedy
+            )
+            return
+        self._add(found, path)
+
+    def _source(self, name: str, path: Path) -> str | None:
+        if name not in self._on_disk:
+            try:
+                self._on_disk[name] = source_of(self._project, name)
+            except (UnicodeDecodeError, OSError) as error:
+                self._findings.add(
+                    "template/unreadable", path, f"templates/{name} cannot be read: {error}", "save it as UTF-8"
+                )
+                self._on_disk[name] = ""
+        return self._on_disk[name]
+
+    def _add(self, name: str, path: Path) -> None:
+        """Take in a template and, through it, what it includes or extends."""
+        if name in self.sources:
+            return
+        source = self._source(name, path)
+        if source is None:
+            self._findings.add("name/template", path, f'unknown template "{name}"', "an include or extends names it")
+            return
+        self.sources[name] = source
+        try:
+            referenced = meta.find_referenced_templates(self._environment.parse(source))
+        except TemplateSyntaxError as error:
+            what = f"templates/{name}:{error.lineno}: template syntax: {error.message}"
+            self._findings.add("template/syntax", path, what, "correct the template")
+            return
+        for other in referenced:
+            if other is None:
+                self._findings.add(
+                    "template/dynamic", path, f"templates/{name} includes a computed name", "write the name out"
+                )
+            else:
+                self._add(other, path)
+
+    def _remedy(self, names: list[str], phase: str, step: Step | RemedyStep) -> str:
+        root = self._project / "templates" / self._launch.locale
+        known = sorted(file.relative_to(root).as_posix().removesuffix(SUFFIX) for file in root.rglob(f"*{SUFFIX}"))
+        return did_you_mean(
+            step.template or f"{phase}/{step.id}",
+            known,
+            otherwise="create one of: " + ", ".join(f"templates/{name}" for name in names),
+        )

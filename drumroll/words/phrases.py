@@ -1,0 +1,114 @@
+"""The few words the compiler itself says: labels, dates, times left, money. Dates and amounts come from Babel."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+EVENING = 18  # from this hour on, people say "tonight" (今晚)
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """One locale's words. `{clock}` is HH:MM, `{day}` a short date with its weekday."""
+
+    babel: str
+    label: str
+    today: str
+    tonight: str
+    tomorrow: str
+    tomorrow_night: str
+    later: str
+    day: str
+    join: str
+    after_tomorrow: str | None = None
+    after_tomorrow_night: str | None = None
+
+
+LOCALES: dict[str, Phrases] = {
+    "zh-Hant": Phrases(
+        babel="zh_Hant",
+        label="【公告{number:02d}】",
+        today="今天 {clock}",
+        tonight="今晚 {clock}",
+        tomorrow="明天 {clock}",
+        tomorrow_night="明晚 {clock}",
+        after_tomorrow="後天 {clock}",
+        after_tomorrow_night="後天晚上 {clock}",
+        later="{day}{clock}",
+        day="M月d日（E）",
+        join=" ",
+    ),
+    "en": Phrases(
+        babel="en",
+        label="No. {number:02d} ·",
+        today="today at {clock}",
+        tonight="tonight at {clock}",
+        tomorrow="tomorrow at {clock}",
+        tomorrow_night="tomorrow at {clock}",
+        later="on {day} at {clock}",
+        day="EEE, MMM d",
+        join=" ",
+    ),
+}
+
+
+def label(phrases: Phrases, number: int | None) -> str:
+    """The announcement's number as members see it; empty for an unnumbered message."""
+    return "" if number is None else phrases.label.format(number=number)
+
+
+def clock(at: datetime) -> str:
+    """`23:00` in the zone that `at` carries."""
+    return f"{at:%H:%M}"
+
+
+def day(phrases: Phrases, at: datetime) -> str:
+    """A short date with its weekday."""
+    from babel.dates import format_date
+
+    return format_date(at.date(), phrases.day, locale=phrases.babel)
+
+
+def when(phrases: Phrases, at: datetime, *, now: datetime) -> str:
+    """How a person would say `at` when it is `now`; both in the launch's zone."""
+    days = (at.date() - now.date()).days
+    night = at.hour >= EVENING
+    by_distance = {
+        0: phrases.tonight if night else phrases.today,
+        1: phrases.tomorrow_night if night else phrases.tomorrow,
+        2: phrases.after_tomorrow_night if night else phrases.after_tomorrow,
+    }
+    form = by_distance.get(days) or phrases.later
+    return form.format(clock=clock(at), day=day(phrases, at) if form is phrases.later else "")
+
+
+def left(phrases: Phrases, span: timedelta) -> str:
+    """Time left in words, to the minute: `2 小時`, `1 小時 57 分鐘`; never below one minute while any is left."""
+    from babel.units import format_unit
+
+    minutes = round(span.total_seconds() / 60)
+    if span > timedelta(0):
+        minutes = max(minutes, 1)
+    minutes = max(minutes, 0)
+    days, rest = divmod(minutes, 24 * 60)
+    hours, rest = divmod(rest, 60)
+    if days == 1:  # "36 hours" reads better than "1 day 12 hours"
+        days, hours = 0, hours + 24
+    if days:
+        parts = [(days, "day"), (hours, "hour")]
+    else:
+        parts = [(hours, "hour"), (rest, "minute")]
+    said = [format_unit(count, f"duration-{unit}", locale=phrases.babel) for count, unit in parts if count]
+    return phrases.join.join(said or [format_unit(0, "duration-minute", locale=phrases.babel)])
+
+
+def money(phrases: Phrases, amount: Decimal | float, currency: str) -> str:
+    """`NT$3,980`, `$490`: an unambiguous symbol, and no cents when there are none."""
+    from babel.numbers import format_currency, get_currency_symbol
+
+    locale = phrases.babel
+    symbol = get_currency_symbol(currency, locale=locale)
+    if symbol == "$" and currency != "USD":
+        symbol = get_currency_symbol(currency, locale="en")
+    pattern = "#,##0" if Decimal(str(amount)) == int(amount) else "#,##0.00"
+    return symbol + format_currency(amount, currency, format=pattern, locale=locale, currency_digits=False)

@@ -1,0 +1,41 @@
+"""One whole launch: five phases, each behind the gate of the one before."""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, tags
+from prefect.runtime import flow_run
+from prefect.states import Completed
+
+from flows.aftercare import aftercare
+from flows.build_up import build_up
+from flows.ignite import ignite
+from flows.nurture import nurture
+from flows.operate import see_out
+from flows.recruit import recruit
+from tasks.edition import close_launch, open_launch
+
+PHASES = {"recruit": recruit, "build_up": build_up, "nurture": nurture, "ignite": ignite, "aftercare": aftercare}
+
+
+def _run_name() -> str:
+    given = flow_run.parameters
+    return f"launch · {Path(given['file']).stem}" + (f" · opens {given['opens']}" if given.get("opens") else "")
+
+
+@flow(name="launch", flow_run_name=_run_name)
+async def launch(file: str, opens: str | None = None, ledger: str | None = None) -> Any:
+    """Gather people, earn attention and trust, open the sale to people who are waiting, close the loop.
+
+    Run it again after any stop: what was sent stays sent, what is due goes out. A held gate ends the run as
+    `Completed` with the name Held; decide, then run it again.
+    """
+    where = await open_launch(file, opens, ledger)
+    with tags("drumroll", where.edition):
+        for phase in where.plan().phases:
+            verdict = await PHASES[phase.name](where.edition, where.ledger, where.project)
+            if verdict != "pass":
+                state = await close_launch(where, verdict)
+                return Completed(name=state.capitalize(), message=f"{state} at the gate of {phase.name}", data=state)
+        await see_out(where)
+        return await close_launch(where, "pass")

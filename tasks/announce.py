@@ -1,0 +1,15 @@
+"""Sending a step to everyone it is due for."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from drumroll.clock import current_clock
+from drumroll.operate.edition import Where
+from drumroll.operate.sending import send_step
+from drumroll.operate.wording import Ready
+
+
+@task(name="announce", task_run_name="announce {ready.step}", cache_policy=NO_CACHE)
+async def announce(where: Where, ready: Ready) -> str:
+    """Send the step; what became of it, in words. The ledger, not Prefect, knows what may be sent."""
+    return (await send_step(where, ready, current_clock())).summary()

@@ -1,0 +1,26 @@
+"""Opening an edition, finding one again, and closing it."""
+
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from drumroll.operate.edition import Where
+from drumroll.operate.opening import close_edition, find_edition, open_edition
+
+
+@task(name="open edition", task_run_name="open {file}", cache_policy=NO_CACHE)
+async def open_launch(file: str, opens: str | None, ledger: str | None) -> Where:
+    """Check and compile the file and store the plan, or pick up the edition where it stands."""
+    return open_edition(Path(file), opens=opens, ledger=ledger)
+
+
+def here(edition: str, ledger: str | None, project: str | None) -> Where:
+    """An edition that exists; DrumrollError when it does not."""
+    return find_edition(edition, ledger=ledger, project=project)
+
+
+@task(name="close edition", task_run_name="close {where.edition}", cache_policy=NO_CACHE)
+async def close_launch(where: Where, verdict: str) -> str:
+    """Write down how the edition stands: done, held or aborted."""
+    return close_edition(where, verdict)

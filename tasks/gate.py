@@ -1,0 +1,17 @@
+"""Reading the gate that ends a phase."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from drumroll.clock import current_clock
+from drumroll.operate.edition import Where
+from drumroll.operate.gating import read_gate
+from tasks.show import show_gate
+
+
+@task(name="gate", task_run_name="gate of {phase}", cache_policy=NO_CACHE)
+async def gate(where: Where, phase: str) -> str:
+    """Measure, judge and write down; the verdict."""
+    judgement = read_gate(where, phase, now=current_clock().now())
+    await show_gate(where, phase, judgement)
+    return judgement.verdict

@@ -1,0 +1,342 @@
+"""What every channel kind promises, asked of each kind in the registry. A new kind needs a harness here."""
+
+import asyncio
+import io
+import json
+import logging
+import re
+import socket
+import traceback
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from drumroll.channels.base import Channel, ChannelContext, Receipt, SendError
+from drumroll.channels.registry import KINDS, capability_for, channel_class, parse_options
+from drumroll.errors import DrumrollError
+from tests.channel_messages import message, to_member
+from tests.webhook_sink import WebhookSink
+
+CANARY = "CANARYc2VjcmV0"
+SECRET = "whsec_" + "CANARYc2VjcmV0CANARYc2VjcmV0aaaa"
+
+HOSTILE = {
+    "markup": "<script>alert(1)</script> <b>fett</b> [x](javascript:1) **stark** &amp; <!-- -->",
+    "mentions": "@everyone @all <@U123> <at user_id='all'>all</at> @channel",
+    "template": "{{ 7 * 7 }} {% raw %} ${HOME} $(id) `id` %s %(x)s {0} #{1+1}",
+    "bidi": "price \u202e0001\u202c \u2066x\u2069 \u200fשלום",
+    "zero width": "te\u200bst\u200d \ufeff \u00ad",
+    "newlines": "one\ntwo\n\n\tthree\u2028four\u2029five\n",
+    "json": '","text":"forged"}\n{"key": "forged"} \\" \\u0000 \\n',
+    "emoji": "👩🏽‍🚀🎉🇹🇼 𠮷野家",
+    "chinese": "【公告03】 今晚 23:00 開搶",
+}
+
+
+class Harness:
+    """How the contract builds one kind, breaks it, and sees what came of a send."""
+
+    kind: str
+    observable = True  # whether a send leaves something that can be looked at outside the channel
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self.capsys = capsys
+        self.environ = {"SECRET": SECRET, "URL": "", "UNUSED_TOKEN": CANARY}
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def written(self) -> dict[str, Any]:
+        """The options as a launch file has them."""
+        return {}
+
+    def build(self, **options: Any) -> Channel:
+        parsed = parse_options(self.kind, self.written() | options)
+        return channel_class(self.kind)("main", parsed, ChannelContext(str(self.folder), self.environ))
+
+    def arrived(self) -> list[dict[str, Any]]:
+        """What is there to see: text and member of each message."""
+        raise NotImplementedError
+
+    @contextmanager
+    def broken(self) -> Iterator[None]:
+        """Inside, no send succeeds."""
+        raise NotImplementedError
+
+
+class ConsoleHarness(Harness):
+    kind = "console"
+    printed = ""
+
+    def arrived(self) -> list[dict[str, Any]]:
+        self.printed += self.capsys.readouterr().out
+        blocks = re.split(r"^── (.*)\n", self.printed, flags=re.MULTILINE)[1:]
+        pairs = zip(blocks[::2], blocks[1::2], strict=True)
+        return [
+            {"text": text.removesuffix("\n\n"), "member": "u-7" if "→ 小美" in head else None} for head, text in pairs
+        ]
+
+    @contextmanager
+    def broken(self) -> Iterator[None]:
+        closed = io.StringIO()
+        closed.close()
+        with redirect_stdout(closed):
+            yield
+
+
+class FileHarness(Harness):
+    kind = "file"
+
+    def written(self) -> dict[str, Any]:
+        return {"path": "out/sent.jsonl"}
+
+    def arrived(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / "out/sent.jsonl").read_text().splitlines()]
+
+    @contextmanager
+    def broken(self) -> Iterator[None]:
+        (self.folder / "out/sent.jsonl").unlink()
+        (self.folder / "out/sent.jsonl").mkdir()
+        yield
+
+
+class HandOffHarness(Harness):
+    kind = "hand_off"
+    observable = False  # the ledger holds the open task; the channel itself touches nothing
+
+    def written(self) -> dict[str, Any]:
+        return {"lead": "45m", "to": "Mei"}
+
+    @contextmanager
+    def broken(self) -> Iterator[None]:
+        pytest.skip("there is nothing to break: no file, no connection")
+        yield
+
+
+class WebhookHarness(Harness):
+    kind = "webhook"
+
+    async def start(self) -> None:
+        self.sink = WebhookSink(honour_keys=True, secret=SECRET)
+        await self.sink.__aenter__()
+        self.environ["URL"] = f"http://user:{CANARY}@127.0.0.1:{self.sink.port}/{CANARY}/x?key={CANARY}"
+
+    async def stop(self) -> None:
+        await self.sink.__aexit__()
+
+    def written(self) -> dict[str, Any]:
+        return {"url_env": "URL", "secret_env": "SECRET", "idempotent": True}
+
+    def arrived(self) -> list[dict[str, Any]]:
+        return self.sink.data
+
+    @contextmanager
+    def broken(self) -> Iterator[None]:
+        self.sink.then = 'body:{"error": "no such key ' + CANARY + '"}'
+        yield
+
+
+HARNESSES = {harness.kind: harness for harness in (ConsoleHarness, FileHarness, HandOffHarness, WebhookHarness)}
+
+
+@pytest.fixture(params=sorted(KINDS))
+async def harness(request: pytest.FixtureRequest, tmp_path: Path, capsys) -> AsyncIterator[Harness]:
+    built = HARNESSES[request.param](tmp_path, capsys)
+    await built.start()
+    yield built
+    await built.stop()
+
+
+@pytest.fixture
+async def channel(harness: Harness) -> AsyncIterator[Channel]:
+    built = harness.build()
+    await built.open()
+    yield built
+    await built.close()
+
+
+def test_every_kind_has_a_harness():
+    assert HARNESSES.keys() == KINDS.keys()
+
+
+def test_only_what_people_post_may_be_invisible(harness: Harness):
+    assert harness.observable or not harness.build().capability.unattended
+
+
+def test_the_class_and_its_options_are_documented(harness: Harness):
+    kind = channel_class(harness.kind)
+    assert kind.__doc__
+    assert kind.Options.__doc__
+    assert [name for name, field in kind.Options.model_fields.items() if not field.description] == []
+
+
+def test_an_unknown_option_is_refused(harness: Harness):
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        parse_options(harness.kind, harness.written() | {"colour": "red"})
+
+
+def test_options_never_change(harness: Harness):
+    options = parse_options(harness.kind, harness.written())
+    for name in type(options).model_fields:
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(options, name, None)
+
+
+def test_the_capability_is_known_before_opening(harness: Harness):
+    options = parse_options(harness.kind, harness.written())
+    assert harness.build().capability == capability_for(harness.kind, options)
+
+
+def test_it_is_a_channel(channel: Channel):
+    assert isinstance(channel, Channel)
+
+
+async def test_opening_and_closing_twice_is_safe(harness: Harness):
+    channel = harness.build()
+    await channel.open()
+    await channel.open()
+    await channel.send(message())
+    await channel.close()
+    await channel.close()
+
+
+async def test_it_can_be_closed_unopened(harness: Harness):
+    await harness.build().close()
+
+
+async def test_it_can_be_opened_again(harness: Harness):
+    channel = harness.build()
+    for key in ("drm_1", "drm_2"):
+        await channel.open()
+        await channel.send(message(key))
+        await channel.close()
+    assert not harness.observable or len(harness.arrived()) == 2
+
+
+async def test_a_send_returns_a_receipt(channel: Channel):
+    receipt = await channel.send(message())
+    assert isinstance(receipt, Receipt)
+    assert receipt.state == ("sent" if channel.capability.unattended else "awaiting")
+
+
+async def test_a_repeated_key_has_no_second_effect_where_that_is_promised(harness: Harness, channel: Channel):
+    first = await channel.send(message())
+    again = await channel.send(message())
+    assert first == again
+    promised = channel.capability.idempotent or channel.capability.look_up
+    assert not harness.observable or len(harness.arrived()) == (1 if promised else 2)
+
+
+async def test_it_finds_a_key_again_where_that_is_promised(channel: Channel):
+    receipt = await channel.send(message())
+    if channel.capability.look_up:
+        assert await channel.look_up("drm_0001") == receipt
+        assert await channel.look_up("drm_0002") is None
+    else:
+        with pytest.raises(DrumrollError, match="main"):  # a None would mean "did not arrive"
+            await channel.look_up("drm_0001")
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+async def test_hostile_text_arrives_unchanged(harness: Harness, channel: Channel, what: str):
+    await channel.send(message(text=HOSTILE[what]))
+    if harness.observable:
+        assert [seen["text"] for seen in harness.arrived()] == [HOSTILE[what]]
+
+
+async def test_a_single_member_can_be_addressed(harness: Harness, channel: Channel):
+    assert channel.capability.direct
+    await channel.send(to_member())
+    if harness.observable:
+        assert [seen["member"] for seen in harness.arrived()] == ["u-7"]
+
+
+async def test_a_hundred_at_once_all_arrive(harness: Harness, channel: Channel):
+    sends = (channel.send(message(f"drm_{n}", f"text {n}")) for n in range(100))
+    receipts = await asyncio.gather(*sends)
+    assert len(receipts) == 100
+    if harness.observable:
+        assert sorted(seen["text"] for seen in harness.arrived()) == sorted(f"text {n}" for n in range(100))
+
+
+async def test_a_text_over_the_limit_is_refused_for_good(harness: Harness):
+    if "max_bytes" not in channel_class(harness.kind).Options.model_fields:
+        channel = harness.build()
+        assert channel.capability.max_bytes is None
+        await channel.open()
+        await channel.send(message(text="公" * 1_000_000))
+        assert len(harness.arrived()[0]["text"]) == 1_000_000
+        return
+    channel = harness.build(max_bytes=9)
+    await channel.open()
+    with pytest.raises(SendError, match="10 bytes, 1 more than the 9 that fit") as caught:
+        await channel.send(message(text="公公公."))
+    assert caught.value.kind == "permanent"
+    await channel.send(message(text="公公公"))
+    await channel.close()
+
+
+async def test_half_a_character_is_refused_for_good(harness: Harness, channel: Channel):
+    with pytest.raises(SendError, match=r"lone surrogate.*position 3") as caught:
+        await channel.send(message(text="oh \ud83d no"))
+    assert caught.value.kind == "permanent"
+    await channel.send(message())
+    assert not harness.observable or len(harness.arrived()) == 1
+
+
+async def test_a_broken_channel_says_so_with_a_typed_error(harness: Harness, channel: Channel):
+    await channel.send(message("drm_before"))
+    with harness.broken(), pytest.raises(SendError, match='channel "main"') as caught:
+        await channel.send(message())
+    assert caught.value.kind == "permanent"
+
+
+async def test_no_secret_shows(harness: Harness, channel: Channel, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.DEBUG)
+    shown = [
+        repr(channel),
+        repr(parse_options(harness.kind, harness.written())),
+        repr(ChannelContext(".", harness.environ)),
+    ]
+    await channel.send(message())
+    error = await _failure_of(harness, channel)
+    if error is not None:
+        shown += [repr(error), str(error), "".join(traceback.format_exception(error)), repr(error.__context__)]
+    assert CANARY not in "\n".join([*shown, caplog.text])
+
+
+async def test_no_secret_shows_in_a_failed_connection(caplog: pytest.LogCaptureFixture, tmp_path: Path, capsys):
+    """Nor in the traceback of aiohttp's own error behind it."""
+    caplog.set_level(logging.DEBUG)
+    harness = WebhookHarness(tmp_path, capsys)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        harness.environ["URL"] = f"http://127.0.0.1:{taken.getsockname()[1]}/{CANARY}?key={CANARY}"
+        channel = harness.build()
+        await channel.open()
+        with pytest.raises(SendError) as caught:
+            await channel.send(message())
+        await channel.close()
+    assert caught.value.__context__ is None
+    assert CANARY not in caplog.text + str(caught.value) + "".join(traceback.format_exception(caught.value))
+
+
+async def test_a_message_is_never_changed_by_sending(channel: Channel):
+    sent = message()
+    await channel.send(sent)
+    assert sent == replace(sent) == message()
+
+
+async def _failure_of(harness: Harness, channel: Channel) -> SendError | None:
+    if not harness.observable:
+        return None
+    with harness.broken(), pytest.raises(SendError) as caught:
+        await channel.send(message("drm_other"))
+    return caught.value
