@@ -224,6 +224,17 @@ async def test_a_connection_reset_after_the_request_is_ambiguous(sink, mode):
     assert len(sink.accepted) == (mode == "then-drop")
 
 
+async def test_a_reset_on_a_kept_connection_is_ambiguous_too(sink):
+    sink.script = ["accept", "then-drop"]
+    channel = WebhookChannel("main", WebhookChannel.Options(url=sink.url), ChannelContext("."))
+    await channel.open()
+    await channel.send(message("first"))
+    with pytest.raises(SendError) as caught:
+        await channel.send(message("second"))
+    await channel.close()
+    assert caught.value.kind == "ambiguous"
+
+
 async def test_a_reset_is_repeated_under_the_same_key_where_repeats_are_dropped():
     async with WebhookSink(script=["then-drop", "accept"], honour_keys=True) as sink:
         assert (await outcome(sink.url, idempotent=True)).kind == "transient"

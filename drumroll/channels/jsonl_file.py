@@ -94,8 +94,7 @@ class FileChannel:
         """A descriptor of the file, locked and read to its end; closing it unlocks."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            # Without O_NONBLOCK, opening a pipe that nobody reads would hang here.
-            file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+            file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise self._failure(error) from error
         try:

@@ -1,7 +1,9 @@
 """`drumroll run FILE`: live, in the foreground."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -33,8 +35,12 @@ def run(file: Path, opens: str | None, ledger: str | None, as_json: bool) -> int
     tell_on(sys.stderr if as_json else sys.stdout)
     click.echo(f"{plan.launch.title} · {plan.edition} · ledger {shown(url)}", err=as_json)
     launch = launch_flow(checked.project)
-    asyncio.run(launch(str(file.absolute()), opens, url))
+    asyncio.run(_play(launch, str(file.absolute()), opens, url))
     return outcome(plan.edition, url, as_json=as_json)
+
+
+async def _play(launch: Callable[..., Awaitable[Any]], file: str, opens: str | None, url: str) -> None:
+    await launch(file, opens, url)
 
 
 def shown(url: str) -> str:

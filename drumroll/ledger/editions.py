@@ -54,7 +54,7 @@ class Editions(LedgerPart):
             if connection.execute(new).rowcount == 0:
                 return False
             connection.execute(insert(plan_version).values(_plan_row(edition, 1, plan_hash, document, now)))
-            insert_deliveries(self._store, connection, edition, deliveries)
+            insert_deliveries(connection, edition, deliveries)
         return True
 
     def edition(self, name: str) -> EditionRow:

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import case, or_, select
 
 from drumroll.activity import Event, Person
+from drumroll.ledger.bulk import insert_new
 from drumroll.ledger.store import LedgerPart
 from drumroll.ledger.tables import event as events_table
 from drumroll.ledger.tables import member as members_table
@@ -42,7 +43,6 @@ class Engagement(LedgerPart):
                 "is_bot": or_(members_table.c.is_bot, said.is_bot),
             },
         )
-        add = self._store.insert(events_table).on_conflict_do_nothing()
         # Sorted, so that two writers lock the same people in the same order.
         ordered = sorted(people, key=lambda person: person.id)
         with self._store.write() as connection:
@@ -50,7 +50,7 @@ class Engagement(LedgerPart):
                 connection.execute(upsert, [_person(edition, each) for each in ordered[start : start + _BATCH]])
             for start in range(0, len(events), _BATCH):
                 rows = [_event(edition, each) for each in events[start : start + _BATCH]]
-                new += connection.execute(add, rows).rowcount
+                new += insert_new(connection, events_table, ["edition", *(column.name for column in _EVENT)], rows)
         return new
 
     def activity(
@@ -79,14 +79,5 @@ def _person(edition: str, person: Person) -> dict[str, object]:
     }
 
 
-def _event(edition: str, event: Event) -> dict[str, object]:
-    return {
-        "edition": edition,
-        "source": event.source,
-        "event_id": event.id,
-        "kind": event.kind,
-        "at": event.at,
-        "group_id": event.group,
-        "member": event.member,
-        "reply_to": event.reply_to,
-    }
+def _event(edition: str, event: Event) -> tuple[object, ...]:
+    return (edition, event.source, event.id, event.kind, event.at, event.group, event.member, event.reply_to)

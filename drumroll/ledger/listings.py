@@ -2,13 +2,13 @@
 
 import difflib
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 
 from drumroll.errors import LedgerError
 from drumroll.ledger.model import DeliveryRow, State, delivery_key, split_key
 from drumroll.ledger.rows import DELIVERY, delivery_row
 from drumroll.ledger.store import LedgerPart
-from drumroll.ledger.tables import delivery
+from drumroll.ledger.tables import RARE, delivery
 
 _COMPARED = 2000  # keys of one step that a mistyped one is compared with: difflib takes 10 µs each
 
@@ -21,6 +21,8 @@ class Listings(LedgerPart):
         wanted = select(*DELIVERY).where(delivery.c.edition == edition)
         if state is not None:
             wanted = wanted.where(delivery.c.state == state)
+            if state not in ("due", "sent"):
+                wanted = wanted.where(text(RARE))
         if step is not None:
             wanted = wanted.where(delivery.c.step == step)
         with self._store.read() as connection:

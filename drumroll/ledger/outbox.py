@@ -9,13 +9,30 @@ from sqlalchemy.sql import Select
 
 from drumroll.errors import LedgerError
 from drumroll.ledger import states
+from drumroll.ledger.bulk import insert_new
 from drumroll.ledger.model import Claim, Moment, NewDelivery, Settlement
 from drumroll.ledger.rows import CLAIM, claim, lateness
-from drumroll.ledger.store import LedgerPart, Store
+from drumroll.ledger.store import LedgerPart
 from drumroll.ledger.tables import delivery
 
 # What a row in each of these states waits for.
 _WAKES = {"due": delivery.c.fire_at, "retry": delivery.c.retry_at, "sending": delivery.c.lease_until}
+
+_NEW = (
+    "edition",
+    "step",
+    "occurrence",
+    "recipient",
+    "phase",
+    "channel",
+    "group_id",
+    "member",
+    "due_at",
+    "fire_at",
+    "state",
+    "token",
+    "attempts",
+)
 
 
 class Outbox(LedgerPart):
@@ -24,7 +41,7 @@ class Outbox(LedgerPart):
     def schedule(self, edition: str, rows: Sequence[NewDelivery]) -> int:
         """Add deliveries that are not there yet, as `due`; returns how many were new. One transaction."""
         with self._store.write() as connection:
-            return insert_deliveries(self._store, connection, edition, rows)
+            return insert_deliveries(connection, edition, rows)
 
     def next_moment(
         self,
@@ -77,7 +94,7 @@ class Outbox(LedgerPart):
                             _is(state),
                             _WAKES[state] <= now,
                         )
-                        .order_by(_WAKES[state], delivery.c.id)
+                        .order_by(_WAKES[state], delivery.c.due_at, delivery.c.id)
                         .limit(limit - len(taken))
                         .with_for_update(skip_locked=True)
                         .cte("picked")
@@ -105,32 +122,30 @@ class Outbox(LedgerPart):
             return connection.execute(end, rows).rowcount
 
 
-def insert_deliveries(store: Store, connection: Connection, edition: str, rows: Sequence[NewDelivery]) -> int:
+def insert_deliveries(connection: Connection, edition: str, rows: Sequence[NewDelivery]) -> int:
     """Insert what is not there yet, on a transaction of the caller's; returns how many were new."""
-    if not rows:
-        return 0
     for name in {row.step for row in rows} | {row.group for row in rows}:
         if not name or "/" in name:
             raise LedgerError(f'"{name}" cannot be part of a delivery key', remedy='use a name without "/"')
     values = [
-        {
-            "edition": edition,
-            "step": row.step,
-            "occurrence": row.occurrence,
-            "recipient": row.recipient,
-            "phase": row.phase,
-            "channel": row.channel,
-            "group_id": row.group,
-            "member": row.member,
-            "due_at": row.due_at,
-            "fire_at": row.fire_at,
-            "state": "due",
-            "token": 0,
-            "attempts": 0,
-        }
+        (
+            edition,
+            row.step,
+            row.occurrence,
+            row.recipient,
+            row.phase,
+            row.channel,
+            row.group,
+            row.member,
+            row.due_at,
+            row.fire_at,
+            "due",
+            0,
+            0,
+        )
         for row in rows
     ]
-    return connection.execute(store.insert(delivery).on_conflict_do_nothing(), values).rowcount
+    return insert_new(connection, delivery, _NEW, values)
 
 
 def lease_values(now: datetime, lease: timedelta) -> dict[str, Any]:

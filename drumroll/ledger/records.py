@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Select, insert, select
 
 from drumroll.errors import LedgerError
-from drumroll.ledger.model import DecisionRow, GateCheckRow, WordingRow
+from drumroll.ledger.model import DecisionRow, GateCheckRow, NewDelivery, WordingRow
+from drumroll.ledger.outbox import insert_deliveries
 from drumroll.ledger.store import LedgerPart
 from drumroll.ledger.tables import decision, gate_check
 from drumroll.ledger.tables import wording as wordings_table
@@ -55,11 +56,12 @@ class Records(LedgerPart):
         with self._store.read() as connection:
             return [WordingRow(*row) for row in connection.execute(in_order)]
 
-    def keep_check(self, check: GateCheckRow) -> None:
-        """Add one reading of a gate."""
+    def keep_check(self, check: GateCheckRow, remedies: Sequence[NewDelivery] = ()) -> None:
+        """Add one reading of a gate, and in the same transaction the deliveries its remedy asks for."""
         row = {name: getattr(check, name) for name in GateCheckRow.__dataclass_fields__}
         with self._store.write() as connection:
             connection.execute(insert(gate_check).values(row))
+            insert_deliveries(connection, check.edition, remedies)
 
     def checks(self, edition: str, phase: str | None = None) -> list[GateCheckRow]:
         """Every reading of the edition's gates, or of one phase's, in the order they were taken."""

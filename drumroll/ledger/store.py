@@ -73,7 +73,7 @@ class Store:
         """One transaction, committed when the block ends and undone when it raises."""
         with (
             self._plain_errors(),
-            self.engine.connect().execution_options(ledger_write=True) as connection,
+            self.engine.connect().execution_options(ledger_write=True, preserve_rowcount=True) as connection,
             connection.begin(),
         ):
             yield connection

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from drumroll.capability import Capability
 from drumroll.channels.registry import capability_for, parse_options
-from drumroll.ledger.model import NewDelivery
 from drumroll.ledger.ledger import Ledger, open_ledger
+from drumroll.ledger.model import NewDelivery
 from drumroll.plan.model import Plan, PlannedStep
 from drumroll.words.render import Words
 

@@ -4,14 +4,17 @@ import json
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from drumroll.errors import DrumrollError
 from drumroll.gates import RECHECK, Judgement, judge
 from drumroll.ledger.ledger import Ledger
-from drumroll.ledger.model import GateCheckRow
+from drumroll.ledger.model import GateCheckRow, NewDelivery
 from drumroll.metrics.integrity import integrity
+from drumroll.metrics.reading import Reading
 from drumroll.operate.edition import Where, capabilities_of, deliveries_of
 from drumroll.operate.reading import reading_of, sync_sources
+from drumroll.operate.story import tell
 from drumroll.plan.compile import planned_remedy
 from drumroll.plan.model import Plan
 
@@ -25,15 +28,34 @@ def read_gate(where: Where, phase: str, *, now: datetime) -> Judgement:
     """
     ledger, plan = where.open(), where.plan()
     sync_sources(ledger, plan, Path(where.project))
-    judgement = judged(ledger, plan, phase, now=now)
-    ledger.keep_check(_row(ledger, plan, phase, judgement, now))
-    if judgement.verdict == "remedy":
-        _schedule_remedy(ledger, plan, phase, now)
+    reading = reading_of(ledger, plan, now=now)
+    judgement = judged(ledger, plan, phase, reading)
+    snapshot = judgement.as_dict() | {"integrity": integrity(reading).sentence()}
+    check = GateCheckRow(
+        edition=where.edition,
+        phase=phase,
+        attempt=len(ledger.checks(where.edition, phase)) + 1,
+        checked_at=now,
+        verdict=judgement.verdict,
+        latched=judgement.latched,
+        snapshot=json.dumps(snapshot, ensure_ascii=False),
+        next_check_at=judgement.next_check,
+    )
+    ledger.keep_check(check, _remedies(ledger, plan, phase, now) if judgement.verdict == "remedy" else ())
+    _tell(plan, phase, judgement, now)
     return judgement
 
 
-def judged(ledger: Ledger, plan: Plan, phase: str, *, now: datetime) -> Judgement:
-    """The verdict as it would be at `now`, without writing anything."""
+def _tell(plan: Plan, phase: str, judgement: Judgement, now: datetime) -> None:
+    line = f"gate of {phase}: {judgement.verdict}"
+    line += "".join(f"\n    {result.sentence()}" for result in judgement.results)
+    if judgement.next_check is not None:
+        line += f"\n    read again {judgement.next_check.astimezone(ZoneInfo(plan.launch.timezone)):%a %m-%d %H:%M}"
+    tell(line, at=now, timezone=plan.launch.timezone, edition=plan.edition)
+
+
+def judged(ledger: Ledger, plan: Plan, phase: str, reading: Reading) -> Judgement:
+    """The verdict as it would be on `reading`, without writing anything."""
     gate = plan.launch.phases[plan.phase(phase).name].gate
     if gate is None:
         return Judgement("pass", (), None, latched=True, reason="this phase has no gate")
@@ -41,8 +63,8 @@ def judged(ledger: Ledger, plan: Plan, phase: str, *, now: datetime) -> Judgemen
     return judge(
         plan.launch.phases[planned.name],
         gate,
-        reading_of(ledger, plan, now=now),
-        now=now,
+        reading,
+        now=reading.now,
         phase_starts=planned.starts,
         latest=planned.latest,
         earlier=[check.verdict for check in ledger.checks(plan.edition, phase)],  # type: ignore[misc]
@@ -79,27 +101,14 @@ def decide(where: Where, phase: str, choice: Decided, *, by: str, reason: str, n
     return row
 
 
-def _row(ledger: Ledger, plan: Plan, phase: str, judgement: Judgement, now: datetime) -> GateCheckRow:
-    last = ledger.last_check(plan.edition, phase)
-    excluded = integrity(reading_of(ledger, plan, now=now))
-    snapshot = judgement.as_dict() | {"integrity": excluded.sentence()}
-    return GateCheckRow(
-        edition=plan.edition,
-        phase=phase,
-        attempt=last.attempt + 1 if last else 1,
-        checked_at=now,
-        verdict=judgement.verdict,
-        latched=judgement.latched,
-        snapshot=json.dumps(snapshot, ensure_ascii=False),
-        next_check_at=judgement.next_check,
-    )
-
-
-def _schedule_remedy(ledger: Ledger, plan: Plan, phase: str, now: datetime) -> None:
+def _remedies(ledger: Ledger, plan: Plan, phase: str, now: datetime) -> list[NewDelivery]:
     gate = plan.launch.phases[plan.phase(phase).name].gate
-    asked = sum(check.verdict == "remedy" for check in ledger.checks(plan.edition, phase))
+    occurrence = 1 + sum(check.verdict == "remedy" for check in ledger.checks(plan.edition, phase))
     capabilities = capabilities_of(plan)
-    for remedy in gate.remedy if gate else ():
-        step = planned_remedy(plan, phase, remedy, verdict_at=now)
-        rows = deliveries_of(plan, step, capabilities, occurrence=asked)
-        ledger.schedule(plan.edition, rows)
+    return [
+        row
+        for remedy in (gate.remedy if gate else ())
+        for row in deliveries_of(
+            plan, planned_remedy(plan, phase, remedy, verdict_at=now), capabilities, occurrence=occurrence
+        )
+    ]

@@ -1,10 +1,10 @@
 """From the ledger to what metrics read: events, people, and the posts that really reached a group."""
 
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from drumroll.activity import Person
 from drumroll.ledger.ledger import Ledger
 from drumroll.metrics.posts import Post
 from drumroll.metrics.reading import Reading
@@ -16,8 +16,7 @@ from drumroll.sources.summary import relabel
 def reading_of(ledger: Ledger, plan: Plan, *, now: datetime) -> Reading:
     """Everything the ledger knows of an edition's members at `now`; registered staff are marked as such."""
     events, people = ledger.activity(plan.edition, until=now)
-    staff = plan.launch.staff_ids()
-    known = [replace(person, is_staff=True) if person.id in staff else person for person in people.values()]
+    known = people | _registered(plan)
     steps = {step.id: step for step in plan.steps}
     kinds = {f"{name}.remedy.{r.id}": r.kind for name, p in plan.launch.phases.items() if p.gate for r in p.gate.remedy}
     posts = [
@@ -32,7 +31,16 @@ def reading_of(ledger: Ledger, plan: Plan, *, now: datetime) -> Reading:
         for row in ledger.deliveries(plan.edition, state="sent")
         if row.member is None
     ]
-    return Reading(events=events, people=known, posts=posts, groups=plan.launch.group_ids(), now=now)
+    return Reading(events=events, people=list(known.values()), posts=posts, groups=plan.launch.group_ids(), now=now)
+
+
+def _registered(plan: Plan) -> dict[str, Person]:
+    """The launch file's staff and bots: outside every number, whether or not an export ever names them."""
+    return {
+        i: Person(i, person.name, is_staff=person.role != "bot", is_bot=person.role == "bot")
+        for person in plan.launch.team.staff
+        for i in person.ids
+    }
 
 
 def sync_sources(ledger: Ledger, plan: Plan, project: Path) -> int:

@@ -15,6 +15,7 @@ from drumroll.ledger.ledger import Ledger
 from drumroll.ledger.model import Claim, Settlement, idempotency_key
 from drumroll.operate.beats import planned_step
 from drumroll.operate.edition import Where, capabilities_of
+from drumroll.operate.story import tell
 from drumroll.operate.wording import Ready
 from drumroll.plan.model import Plan, PlannedStep
 
@@ -62,7 +63,35 @@ async def send_step(where: Where, ready: Ready, clock: Clock) -> Sent:
             await outbox.drain()
     finally:
         await outbox.close()
+    _tell(ledger, plan, step, ready, result, clock.now())
     return result
+
+
+async def recover_step(where: Where, ready: Ready, clock: Clock) -> Sent:
+    """Deal only with what an engine left in `sending` for this step and whose lease has passed."""
+    ledger, plan = where.open(), where.plan()
+    step = planned_step(plan, ledger, where.edition, ready.step, ready.occurrence)
+    outbox = _Outbox(where, plan, step, ready, clock, Sent())
+    try:
+        await outbox.recover()
+    finally:
+        await outbox.close()
+    return outbox.result
+
+
+def _tell(ledger: Ledger, plan: Plan, step: PlannedStep, ready: Ready, result: Sent, now: datetime) -> None:
+    first_line = ledger.wording(ready.sha).partition("\n")[0]
+    title = first_line if ready.label and ready.label in first_line else f"{ready.label} {first_line}".strip()
+    said = result.summary() + (f" ({ready.ruling.reason})" if ready.ruling.reason else "")
+    tell(f"{title}  →  {said}", at=now, timezone=plan.launch.timezone, edition=plan.edition)
+    for recipient, error in result.errors.items():
+        tell(
+            f"{step.id} to {recipient}: {error}",
+            at=now,
+            timezone=plan.launch.timezone,
+            edition=plan.edition,
+            level=logging.WARNING,
+        )
 
 
 class _Outbox:
@@ -70,7 +99,7 @@ class _Outbox:
 
     def __init__(self, where: Where, plan: Plan, step: PlannedStep, ready: Ready, clock: Clock, result: Sent) -> None:
         self._ledger: Ledger = where.open()
-        self._where, self._plan, self._step, self._ready, self._clock, self._result = (
+        self._where, self._plan, self._step, self._ready, self._clock, self.result = (
             where,
             plan,
             step,
@@ -97,13 +126,13 @@ class _Outbox:
                 and (receipt := await channel.look_up(idempotency_key(claim.key))) is not None
             ):
                 self._ledger.recover([claim], "sent", now=now, reason=f"found on {claim.channel}: {receipt.message_id}")
-                self._result.states["sent"] += 1
+                self.result.states["sent"] += 1
             elif channel.capability.idempotent or channel.capability.look_up:
                 for again in self._ledger.reclaim([claim], now=now, lease=self._lease(claim.channel)):
                     self._record([await self._attempt(again)])
             else:
                 self._ledger.recover([claim], "unknown", now=now, reason="the sender stopped before the answer came")
-                self._result.states["unknown"] += 1
+                self.result.states["unknown"] += 1
 
     async def drain(self) -> None:
         """Send until nothing of this step is claimable. Never more rows in `sending` than requests in flight."""
@@ -157,7 +186,7 @@ class _Outbox:
         )
 
     def _after_error(self, claim: Claim, error: SendError) -> Settlement:
-        self._result.errors[claim.recipient] = str(error)
+        self.result.errors[claim.recipient] = str(error)
         if error.kind == "permanent":
             return Settlement(claim, "failed", wording=self._ready.sha, error=str(error))
         if error.kind == "ambiguous":
@@ -179,7 +208,7 @@ class _Outbox:
         if not settlements:
             return
         self._ledger.settle(settlements, now=self._clock.now())
-        self._result.states.update(settlement.state for settlement in settlements)
+        self.result.states.update(settlement.state for settlement in settlements)
 
     def _message(self, claim: Claim) -> Message:
         group = self._groups[claim.group]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Literal
 
 EVENING = 18  # from this hour on, people say "tonight" (今晚)
 
@@ -20,6 +21,7 @@ class Phrases:
     later: str
     day: str
     join: str
+    units: Literal["long", "short"] = "long"
     after_tomorrow: str | None = None
     after_tomorrow_night: str | None = None
 
@@ -37,6 +39,7 @@ LOCALES: dict[str, Phrases] = {
         later="{day}{clock}",
         day="M月d日（E）",
         join=" ",
+        units="short",  # CLDR gives zh_Hant no long form for durations
     ),
     "en": Phrases(
         babel="en",
@@ -94,12 +97,11 @@ def left(phrases: Phrases, span: timedelta) -> str:
     hours, rest = divmod(rest, 60)
     if days == 1:  # "36 hours" reads better than "1 day 12 hours"
         days, hours = 0, hours + 24
-    if days:
-        parts = [(days, "day"), (hours, "hour")]
-    else:
-        parts = [(hours, "hour"), (rest, "minute")]
-    said = [format_unit(count, f"duration-{unit}", locale=phrases.babel) for count, unit in parts if count]
-    return phrases.join.join(said or [format_unit(0, "duration-minute", locale=phrases.babel)])
+    parts = [(days, "day"), (hours, "hour")] if days else [(hours, "hour"), (rest, "minute")]
+    said = [(count, unit) for count, unit in parts if count] or [(0, "minute")]
+    return phrases.join.join(
+        format_unit(count, f"duration-{unit}", length=phrases.units, locale=phrases.babel) for count, unit in said
+    )
 
 
 def money(phrases: Phrases, amount: Decimal | float, currency: str) -> str:

@@ -92,14 +92,20 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'sending'"),
         postgresql_where=sa.text("state = 'sending'"),
     )
-    op.create_index("ix_delivery_state", "delivery", ["edition", "state", "due_at", "id"])
+    op.create_index(
+        "ix_delivery_rare",
+        "delivery",
+        ["edition", "state", "due_at", "id"],
+        sqlite_where=sa.text("state NOT IN ('due', 'sent')"),
+        postgresql_where=sa.text("state NOT IN ('due', 'sent')"),
+    )
     op.create_index(
         "ix_delivery_step", "delivery", ["edition", "step", "occurrence", "state", "fire_at", "due_at", "id"]
     )
     op.create_index(
         "ix_delivery_step_retry",
         "delivery",
-        ["edition", "step", "occurrence", "retry_at", "id"],
+        ["edition", "step", "occurrence", "retry_at", "due_at", "id"],
         sqlite_where=sa.text("state = 'retry'"),
         postgresql_where=sa.text("state = 'retry'"),
     )

@@ -1,0 +1,68 @@
+"""What `watch` does between a launch's own moments: take in, recover, and say what needs a person."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from drumroll.clock import Clock
+from drumroll.ledger.ledger import default_url, open_ledger
+from drumroll.ledger.model import DeliveryRow
+from drumroll.operate.edition import Where
+from drumroll.operate.reading import sync_sources
+from drumroll.operate.sending import recover_step
+from drumroll.operate.wording import make_ready
+from drumroll.words.templates import find_project
+
+OVERDUE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One thing a person should look at: `what` happened to `key`, and the command that deals with it."""
+
+    what: str
+    key: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.what}; {self.remedy}"
+
+
+def running(ledger: str | None = None, project: str | None = None) -> list[Where]:
+    """Every edition under way, rehearsals excepted."""
+    root = project or str(find_project(Path.cwd()))
+    url = ledger or default_url(Path(root))
+    rows = open_ledger(url).editions()
+    return [Where(row.id, url, root) for row in rows if row.state in {"running", "held"} and not row.rehearsal]
+
+
+def sync(where: Where) -> int:
+    """Read the launch's sources again; how many events were new."""
+    return sync_sources(where.open(), where.plan(), Path(where.project))
+
+
+async def recover(where: Where, clock: Clock) -> int:
+    """Settle what a dead engine left in `sending`; how many deliveries that were."""
+    expired = where.open().expired(where.edition, now=clock.now())
+    for step, occurrence in sorted({(claim.step, claim.occurrence) for claim in expired}):
+        await recover_step(where, make_ready(where, step, occurrence, now=clock.now()), clock)
+    return len(expired)
+
+
+def alarms(where: Where, *, now: datetime) -> list[Alarm]:
+    """Deliveries past due, overdue hand-offs, and those only a person can settle."""
+    found = (_alarm(row, now) for row in where.open().deliveries(where.edition))
+    return [alarm for alarm in found if alarm is not None]
+
+
+def _alarm(row: DeliveryRow, now: datetime) -> Alarm | None:
+    late = now - row.due_at
+    if row.state in {"due", "retry"} and late > OVERDUE:
+        return Alarm(f"{int(late.total_seconds() // 60)} min past due and not sent", row.key, "is the launch running?")
+    if row.state == "awaiting" and late > OVERDUE:
+        minutes = int(late.total_seconds() // 60)
+        return Alarm(f"{minutes} min past due, waiting to be posted by hand", row.key, f"drumroll done {row.key}")
+    if row.state in {"unknown", "held", "failed"}:
+        why = f" ({row.error})" if row.error else ""
+        return Alarm(f"{row.state}{why}", row.key, f"drumroll resolve {row.key} --as sent|resend|skip")
+    return None

@@ -1,0 +1,37 @@
+"""What the watch does for one edition."""
+
+from prefect import task
+from prefect.artifacts import acreate_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from drumroll.clock import current_clock
+from drumroll.operate.board import edition_board
+from drumroll.operate.edition import Where
+from drumroll.operate.watching import alarms, recover, running, sync
+from tasks.show import artifact_key
+
+
+def editions(ledger: str | None, project: str | None) -> list[Where]:
+    """The editions under way."""
+    return running(ledger, project)
+
+
+@task(name="sync sources", task_run_name="sync {where.edition}", cache_policy=NO_CACHE)
+async def sync_sources(where: Where) -> int:
+    """Take in new engagement; how many events."""
+    return sync(where)
+
+
+@task(name="recover", task_run_name="recover {where.edition}", cache_policy=NO_CACHE)
+async def recover_deliveries(where: Where) -> int:
+    """Settle deliveries that a dead engine left behind; how many."""
+    return await recover(where, current_clock())
+
+
+@task(name="refresh board", task_run_name="board {where.edition}", cache_policy=NO_CACHE)
+async def refresh_board(where: Where) -> int:
+    """Show where the edition stands and what needs a person; how many things do."""
+    found = alarms(where, now=current_clock().now())
+    board = edition_board(where, found)
+    await acreate_markdown_artifact(board, key=artifact_key("board", where.edition))
+    return len(found)
