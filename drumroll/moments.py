@@ -9,12 +9,13 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from drumroll.launchfile.fields import parse_duration
+from drumroll.launchfile.fields import LENGTH, parse_duration
 
-_RELATIVE = re.compile(r"T(?:([+-])((?:\d+d)?(?:\d+h)?(?:\d+m)?(?:\d+s)?))?")
-_CLOCK = r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?: (first|second))?"
-_DAY = re.compile(r"D(?:([+-])(\d{1,3}))? " + _CLOCK)
-_ABSOLUTE = re.compile(r"(\d{4})-(\d{2})-(\d{2})[ T]" + _CLOCK)
+_RELATIVE = re.compile(rf"T(?:([+-])({LENGTH}))?")
+_CLOCK = r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?(?: (first|second))?"
+_DAY = re.compile(r"D(?:([+-])([0-9]{1,3}))? " + _CLOCK)
+_ABSOLUTE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})[ T]" + _CLOCK)
+_YEARS = range(2000, 2200)  # all else is a slip of the pen, and sums of it leave the calendar
 FORMS = 'write "T-2h", "D-1 23:00" or "2026-12-11 23:00"'
 
 
@@ -35,11 +36,13 @@ def instant(text: str, *, zone: ZoneInfo, opens: datetime | None = None) -> date
             on = date(int(year), int(month), int(day))
         except ValueError as error:
             raise MomentError(f'"{text}" is no date: {error}') from error
+        if on.year not in _YEARS:
+            raise MomentError(f'"{text}" is not in this age; write a year from {_YEARS[0]} to {_YEARS[-1]}')
         return _wall(on, clock, zone, text)
     if opens is None:
         raise MomentError(f'"{text}" is not an absolute local time; write it like "2026-12-11 23:00"')
     if (match := _RELATIVE.fullmatch(text)) is not None:
-        sign, length = match.groups()
+        sign, length = match[1], match[2]
         if sign is None:
             return opens
         if not length:

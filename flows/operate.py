@@ -31,5 +31,5 @@ async def see_out(where: Where) -> None:
 
 async def say(where: Where, beat: Beat) -> None:
     """One step, from its words to its receipts."""
-    ready = await render(where, beat.step, beat.occurrence)
+    ready = await render(where, beat.step, beat.occurrence, released=beat.released)
     await announce(where, ready)

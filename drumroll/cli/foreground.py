@@ -1,15 +1,18 @@
 """Running the launch flow in this process, with its story on the terminal."""
 
+import asyncio
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-from drumroll.errors import UsageError
+from drumroll.errors import DrumrollError, UsageError
+
+T = TypeVar("T")
 
 
 def settle_prefect(*, home: Path | None = None) -> None:
@@ -22,8 +25,9 @@ def settle_prefect(*, home: Path | None = None) -> None:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # errors are told once, by the command
     os.environ.setdefault("PREFECT_SERVER_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "90")
     if home is not None:
+        home.mkdir(parents=True, exist_ok=True)
         os.environ["PREFECT_HOME"] = str(home)
         os.environ.pop("PREFECT_API_URL", None)
         os.environ.pop("PREFECT_PROFILE", None)
@@ -45,6 +49,20 @@ def launch_flow(project: Path) -> Callable[..., Awaitable[Any]]:
                 "holds no flows/launch.py", where=str(project), remedy="run inside a Drumroll project directory"
             ) from None
     return launch
+
+
+def play(performance: Coroutine[Any, Any, T]) -> T:
+    """Run a launch to its end. DrumrollError when Prefect's own server cannot be started for it."""
+    try:
+        return asyncio.run(performance)
+    except RuntimeError as error:
+        if "API server" not in str(error):
+            raise
+        raise DrumrollError(
+            "Prefect's temporary server did not start",
+            where=os.environ.get("PREFECT_HOME", "PREFECT_HOME"),
+            remedy="is that folder writable? Or start `prefect server start` and set PREFECT_API_URL",
+        ) from error
 
 
 def tell_on(stream: Any = None) -> None:

@@ -79,3 +79,7 @@ def main() -> None:
 def _interrupted() -> int:
     click.echo("interrupted; nothing is lost, run the same command again to go on", err=True)
     return 130
+
+
+if __name__ == "__main__":
+    main()

@@ -1,12 +1,11 @@
 """`drumroll rehearse FILE`: the whole launch through the real flows, under a virtual clock."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import click
 
-from drumroll.cli.foreground import launch_flow, settle_prefect, tell_on
+from drumroll.cli.foreground import launch_flow, play, settle_prefect, tell_on
 from drumroll.cli.options import json_option, launch_file, opens_option, print_json
 from drumroll.errors import UsageError
 
@@ -61,7 +60,7 @@ def rehearse(  # noqa: PLR0917
     from drumroll.rehearsal.performance import Performance
 
     performance = Performance(where, starts, seed=seed, members=members, export=export)
-    held = asyncio.run(performance.play(launch_flow(checked.project), str(file.absolute()), opens, on_hold=on_hold))
+    held = play(performance.play(launch_flow(checked.project), str(file.absolute()), opens, on_hold=on_hold))
     return _finish(
         where, folder, held, on_hold, as_json=as_json, cast={"seed": seed, "members": members, "replay": replay}
     )
@@ -88,7 +87,7 @@ def _read_replay(replay: str | None) -> Any:
 
 
 def _finish(where: Any, folder: Path, held: list[str], on_hold: str, *, as_json: bool, cast: dict[str, Any]) -> int:
-    from drumroll.cli.report import write_report
+    from drumroll.report.page import write_report
 
     ledger = where.open()
     report = write_report(where, folder / "report.html")

@@ -1,13 +1,12 @@
 """`drumroll run FILE`: live, in the foreground."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from drumroll.cli.foreground import launch_flow, settle_prefect, tell_on
+from drumroll.cli.foreground import launch_flow, play, settle_prefect, tell_on
 from drumroll.cli.options import json_option, launch_file, ledger_option, ledger_url, opens_option, print_json
 
 
@@ -35,7 +34,7 @@ def run(file: Path, opens: str | None, ledger: str | None, as_json: bool) -> int
     tell_on(sys.stderr if as_json else sys.stdout)
     click.echo(f"{plan.launch.title} · {plan.edition} · ledger {shown(url)}", err=as_json)
     launch = launch_flow(checked.project)
-    asyncio.run(_play(launch, str(file.absolute()), opens, url))
+    play(_play(launch, str(file.absolute()), opens, url))
     return outcome(plan.edition, url, as_json=as_json)
 
 

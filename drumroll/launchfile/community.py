@@ -3,9 +3,11 @@
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, StrictBool, model_validator
 
-from drumroll.launchfile.fields import Duration, Part, Slug, Text
+from drumroll.launchfile.fields import Part, Slug, Stretch, Text, TimeZone
+
+CURRENCY = r"^[A-Z]{3}$"
 
 
 class Product(Part):
@@ -15,7 +17,7 @@ class Product(Part):
     promise: Text = Field(description="The outer pull: what the product does.")
     result: Text = Field(description="The inner pull: what the member's own life looks like afterwards.")
     price: Decimal = Field(gt=0, description="Price of one unit in the currency below.")
-    currency: str = Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code, e.g. TWD, CNY, USD.")
+    currency: str = Field(pattern=CURRENCY, description="ISO 4217 code, e.g. TWD, CNY, USD.")
 
 
 class Staff(Part):
@@ -55,7 +57,7 @@ class SourceSpec(Part):
     path: str = Field(description="File or folder, relative to the project directory.")
     group: Slug | None = Field(default=None, description="The group that all of it belongs to.")
     map: dict[str, Slug] | None = Field(default=None, description="Channel of the export → group.")
-    timezone: str | None = Field(default=None, description="Zone of times that carry none (default UTC).")
+    timezone: TimeZone | None = Field(default=None, description="Zone of times that carry none (default UTC).")
 
 
 class Group(Part):
@@ -67,24 +69,24 @@ class Group(Part):
     address: str | None = Field(
         default=None, description="The group's address on its channel, where the channel needs one."
     )
-    cap: int = Field(default=200, gt=0, description="Most members the platform or the team allows.")
+    cap: int = Field(default=200, gt=0, strict=True, description="Most members the platform or the team allows.")
     kind: Literal["conversion", "value"] = Field(default="conversion", description="Before payment, or after it.")
 
 
 class Segment(Part):
     """Members with something in common, worked out at the moment of sending; every condition given must hold."""
 
-    silent_for: Duration | None = Field(
+    silent_for: Stretch | None = Field(
         default=None, description="In the group that long, and neither wrote nor reacted."
     )
-    active_within: Duration | None = Field(default=None, description="Wrote or reacted that recently.")
-    joined_within: Duration | None = Field(default=None, description="Joined that recently.")
-    waitlisted: bool | None = None
-    ordered: bool | None = None
+    active_within: Stretch | None = Field(default=None, description="Wrote or reacted that recently.")
+    joined_within: Stretch | None = Field(default=None, description="Joined that recently.")
+    waitlisted: StrictBool | None = None
+    ordered: StrictBool | None = None
 
     @model_validator(mode="after")
     def _some_condition(self) -> "Segment":
-        if not self.model_fields_set:
+        if all(condition is None for _, condition in self):
             raise ValueError("a segment needs at least one condition")
         return self
 

@@ -3,10 +3,23 @@
 import re
 from datetime import timedelta
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+)
 
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+# Five digits of days are 273 years: enough, and no sum of them leaves the calendar. Seven of seconds are four months.
+LENGTH = r"(?:([0-9]{1,5})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,7})m)?(?:([0-9]{1,7})s)?"
+_DURATION = re.compile(LENGTH)
+_PERCENTAGE = re.compile(r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?) ?%")
 
 
 class Part(BaseModel):
@@ -36,14 +49,54 @@ def write_duration(length: timedelta) -> str:
 
 def parse_number(value: Any) -> Any:
     """A number, or a percentage in quotes or not (`25%` → 0.25)."""
-    if isinstance(value, str) and (match := re.fullmatch(r"(-?\d+(?:\.\d+)?)\s*%", value)):
+    if isinstance(value, str) and (match := _PERCENTAGE.fullmatch(value)):
         return float(match[1]) / 100
+    return plain_number(value)
+
+
+def plain_number(value: Any) -> Any:
+    """What is a number already: text and true/false are not taken for one."""
+    if isinstance(value, str):
+        raise ValueError(f'"{value}" is text; write a number without quotes')  # noqa: TRY004 - pydantic's convention
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is no number; write one")  # noqa: TRY004 - pydantic's convention
     return value
+
+
+def known_zone(name: str) -> str:
+    """An IANA time zone that this machine knows."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f'unknown time zone "{name}"; use an IANA name such as Asia/Taipei') from error
+    return name
+
+
+def template_word(name: str) -> str:
+    """A name that a template can say after a dot."""
+    if not name.isidentifier():
+        raise ValueError(f'"{name}" cannot be used in a template; write a word of letters, digits and _')
+    return name
+
+
+def template_name(name: str) -> str:
+    """A template's name below `templates/<locale>/`, which never leads out of it."""
+    if "\\" in name or any(part in {"", ".", ".."} for part in name.split("/")):
+        raise ValueError(
+            f'"{name}" is no template name; name a file below templates/<locale>/, like nurture/three-checks'
+        )
+    return name
 
 
 Duration = Annotated[
     timedelta, BeforeValidator(parse_duration), PlainSerializer(write_duration, return_type=str, when_used="json")
 ]
-Number = Annotated[float, BeforeValidator(parse_number)]
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(?:[-_][a-z0-9]+)*$", max_length=64)]
+Stretch = Annotated[Duration, Field(gt=timedelta(0))]  # a duration that may not be nothing
+Number = Annotated[float, BeforeValidator(parse_number), AllowInfNan(allow_inf_nan=False)]
+PlainNumber = Annotated[float, BeforeValidator(plain_number)]
+SLUG = r"^[a-z0-9]+(?:[-_][a-z0-9]+)*$"
+Slug = Annotated[str, StringConstraints(pattern=SLUG, max_length=64)]
+TimeZone = Annotated[str, AfterValidator(known_zone)]
+Word = Annotated[str, AfterValidator(template_word)]
+TemplateName = Annotated[str, AfterValidator(template_name)]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]

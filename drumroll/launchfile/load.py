@@ -5,14 +5,18 @@ import types
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from drumroll.errors import Finding, UsageError
+from drumroll.launchfile.community import CURRENCY
+from drumroll.launchfile.fields import SLUG
 from drumroll.launchfile.models import Launch
-from drumroll.launchfile.strict import Document, StrictYamlError, dotted, read
+from drumroll.launchfile.strict import MAX_BYTES, Document, StrictYamlError, dotted, may_be_secret, read
 from drumroll.launchfile.strict import Path as DocPath
+
+_MAX_SHOWN = 600
 
 
 @dataclass(slots=True)
@@ -28,12 +32,18 @@ class Findings:
     ) -> None:
         """Record a finding at `path` in the file."""
         line = self.document.line(path) if self.document else 1
-        self.items.append(Finding(rule, self.file, line, dotted(path), what, remedy, severity))
+        self.items.append(Finding(rule, self.file, line, _brief(dotted(path)), _brief(what), _brief(remedy), severity))
 
     @property
     def errors(self) -> list[Finding]:
         """The findings that refuse the launch."""
         return [finding for finding in self.items if finding.severity == "error"]
+
+
+def _brief(text: str) -> str:
+    """On one line, and not longer than a person reads: values of the file stand in it."""
+    text = " ".join(text.split())
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN // 2]} … {text[-_MAX_SHOWN // 2 :]}"
 
 
 def did_you_mean(word: str, known: Iterable[str], *, otherwise: str = "") -> str:
@@ -51,18 +61,14 @@ def load_launch(path: Path) -> tuple[Launch | None, Findings]:
     Raises UsageError when the file is missing or cannot be read at all.
     """
     findings = Findings(str(path))
+    raw = _bytes_of(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise UsageError("no such file", where=str(path), remedy="create one with `drumroll new NAME`") from error
+        text = raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        findings.items.append(
-            Finding("file/encoding", str(path), line, "", f"not UTF-8 (byte {error.start})", "save the file as UTF-8")
-        )
+        line = raw.count(b"\n", 0, error.start) + 1
+        what = f"not UTF-8 (byte {error.start})"
+        findings.items.append(Finding("file/encoding", str(path), line, "", what, "save the file as UTF-8"))
         return None, findings
-    except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}", where=str(path)) from error
     try:
         findings.document = read(text)
     except StrictYamlError as error:
@@ -76,41 +82,105 @@ def load_launch(path: Path) -> tuple[Launch | None, Findings]:
         return None, findings
 
 
+def _bytes_of(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)  # one too many: `read` then says so
+    except FileNotFoundError as error:
+        raise UsageError("no such file", where=str(path), remedy="create one with `drumroll new NAME`") from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"cannot be read: {why}", where=str(path)) from error
+
+
 def report_invalid(error: ValidationError, findings: Findings, *, at: DocPath = (), model: Any = Launch) -> None:
     """Turn pydantic's errors into findings; `at` is where in the file `model` begins."""
+    told: set[DocPath] = set()
     for item in error.errors(include_url=False):
-        loc = tuple(part for part in item["loc"] if part != "[key]")
-        findings.add(*_explain(item, loc, at, model))
+        loc, choice = _place(model, tuple(part for part in item["loc"] if part != "[key]"))
+        if choice and loc in told:  # pydantic has one error for each type that it might have been
+            continue
+        told.add(loc)
+        findings.add(*_explain(item, loc, (*at, *loc), model, choice=choice))
 
 
-def _explain(item: Any, loc: DocPath, at: DocPath, model: Any) -> tuple[str, DocPath, str, str]:
-    path, kind, context = (*at, *loc), item["type"], item.get("ctx", {})
-    last, given = (str(loc[-1]) if loc else ""), item.get("input")
-    if kind == "extra_forbidden":
+def _place(model: Any, loc: DocPath) -> tuple[DocPath, bool]:
+    """`loc` without what pydantic adds below a choice of types (`str`, `int`, …), and whether there is one."""
+    for index, part in enumerate(loc):
+        if len(_choices(model)) > 1:
+            return loc[:index], True
+        model = _step_into(model, part)
+    return loc, False
+
+
+def _explain(item: Any, loc: DocPath, path: DocPath, model: Any, *, choice: bool) -> tuple[str, DocPath, str, str]:
+    last = str(loc[-1]) if loc else ""
+    if item["type"] == "extra_forbidden":
         return "file/unknown-key", path, f'unknown key "{last}"', did_you_mean(last, _fields_at(model, loc[:-1]))
-    if kind == "missing":
+    if item["type"] == "missing":
         return "file/missing-key", path[:-1], f'"{last}" is missing', "add it"
+    expected = "text, a number, true or false" if choice else _EXPECTED.get(item["type"])
+    if expected is not None:
+        found = "" if may_be_secret(path) else f", found {_named(item['input'])}"
+        return "file/value", path, f"expected {expected}{found}", _how_to_write(expected, item["input"])
+    return "file/value", path, *_what_is_wrong(item, hidden=may_be_secret(path))
+
+
+_EXPECTED = {
+    "string_type": "text",
+    "model_type": "keys and values",
+    "dict_type": "keys and values",
+    "tuple_type": "a list",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "decimal_type": "a number",
+    "decimal_parsing": "a number",
+}
+
+
+def _how_to_write(expected: str, given: Any) -> str:
+    if expected == "a list":
+        return "write one item per line, each after a dash"
+    if expected == "keys and values":
+        return 'write them below it, indented, as "key: value"'
+    if expected == "text" and isinstance(given, int | float):
+        return "put it in quotes"
+    return (
+        f"write {expected} without quotes" if expected in {"true or false", "a whole number"} else f"write {expected}"
+    )
+
+
+def _what_is_wrong(item: Any, *, hidden: bool) -> tuple[str, str]:
+    """What and remedy of an error about a value of the right type; `hidden`: never quote it."""
+    kind, given, context = item["type"], item.get("input"), item.get("ctx", {})
+    named = "this value" if hidden else _named(given)
     if kind in {"literal_error", "enum"}:
-        allowed = [str(value) for value in get_args_of(context.get("expected", ""))]
-        return "file/value", path, f'unknown value "{given}"', did_you_mean(str(given), allowed)
-    if kind in {"string_type", "string_sub_type"}:
-        return "file/value", path, f"expected text, found {_named(given)}", "put it in quotes"
-    if kind in {"model_type", "model_attributes_type", "dict_type"}:
-        return "file/value", path, f"expected keys and values, found {_named(given)}", "see the launch-file reference"
-    if kind in {"tuple_type", "list_type"}:
-        return (
-            "file/value",
-            path,
-            f"expected a list, found {_named(given)}",
-            "write one item per line, each after a dash",
-        )
+        allowed = _allowed(context.get("expected", ""))
+        return (f"unknown value {named}" if not hidden else "unknown value"), did_you_mean(str(given), allowed)
     if kind == "string_pattern_mismatch":
-        return "file/value", path, f'"{given}" has the wrong form', f"it must match {context.get('pattern')}"
-    what = item["msg"].removeprefix("Value error, ")
-    if not what.startswith('"') and isinstance(given, str | int | float) and kind != "value_error":
-        what = f"{_named(given)}: {what[0].lower()}{what[1:]}"
-    what, _, remedy = what.partition("; ")
-    return "file/value", path, what, remedy
+        form = _FORMS.get(str(context.get("pattern")), f"it must match {context.get('pattern')}")
+        return f"{named} has the wrong form", form
+    if kind in {"too_short", "string_too_short"}:
+        return "is empty", "write at least one"
+    if kind == "string_too_long":
+        return f"{named} is too long", f"use at most {context.get('max_length')} characters"
+    what, _, remedy = item["msg"].removeprefix("Value error, ").partition("; ")
+    if kind != "value_error":
+        return f"{named} {what.replace('Input should', 'should', 1)}", remedy
+    if hidden and isinstance(given, str | int | float):
+        what = what.replace(f'"{given}"', named)
+        if str(given) in what:
+            what = f"{named} is wrong"
+    return what, remedy
+
+
+_FORMS = {
+    SLUG: "use lower-case letters, digits and single dashes, like spring-course",
+    CURRENCY: "use the three capital letters of ISO 4217, like TWD",
+}
 
 
 def _named(value: Any) -> str:
@@ -123,7 +193,7 @@ def _named(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def get_args_of(expected: str) -> list[str]:
+def _allowed(expected: str) -> list[str]:
     """The values in pydantic's "'a', 'b' or 'c'" → ["a", "b", "c"]."""
     return [word.strip(" '") for word in expected.replace(" or ", ", ").split(",") if word.strip()]
 
@@ -139,9 +209,16 @@ def _fields_at(model: Any, loc: DocPath) -> list[str]:
 
 
 def _unwrapped(annotation: Any) -> Any:
-    while get_origin(annotation) in {Union, types.UnionType}:
-        annotation = next((arg for arg in get_args(annotation) if arg is not type(None)), None)
-    return annotation
+    """The annotation without `Annotated` and `| None`; the first of several types."""
+    while choices := _choices(annotation):
+        annotation = choices[0]
+    return annotation.__origin__ if get_origin(annotation) is Annotated else annotation
+
+
+def _choices(annotation: Any) -> list[Any]:
+    if get_origin(annotation) not in {Union, types.UnionType}:
+        return []
+    return [arg for arg in get_args(annotation) if arg is not type(None)]
 
 
 def _step_into(annotation: Any, part: str | int) -> Any:

@@ -2,12 +2,22 @@
 
 from datetime import timedelta
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field
+from pydantic import Field, StrictBool
 
 from drumroll.launchfile.community import Community, Product, Team
-from drumroll.launchfile.fields import Duration, Number, Part, Slug, Text
+from drumroll.launchfile.fields import (
+    Duration,
+    Number,
+    Part,
+    PlainNumber,
+    Slug,
+    Stretch,
+    TemplateName,
+    Text,
+    TimeZone,
+    Word,
+)
 
 PhaseName = Literal["recruit", "build_up", "nurture", "ignite", "aftercare"]
 PHASES: tuple[PhaseName, ...] = ("recruit", "build_up", "nurture", "ignite", "aftercare")
@@ -16,17 +26,6 @@ StepKind = Literal["welcome", "announcement", "heads_up", "countdown", "link", "
 SERIAL_KINDS = frozenset({"announcement", "link"})
 OnLate = Literal["send", "rerender", "skip", "hold"]
 Verdict = Literal["pass", "extend", "remedy", "hold", "abort"]
-
-
-def _known_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f'unknown time zone "{name}"; use an IANA name such as Asia/Taipei') from error
-    return name
-
-
-TimeZone = Annotated[str, AfterValidator(_known_zone)]
 MomentText = Annotated[str, Field(description='A moment: "T-2h", "D-1 23:00" or "2026-12-11 23:00".', min_length=1)]
 
 
@@ -36,21 +35,21 @@ class Step(Part):
     id: Slug
     at: MomentText
     kind: StepKind = "announcement"
-    serial: bool | None = Field(
+    serial: StrictBool | None = Field(
         default=None, description="Numbered 【公告NN】; announcements and links are, unless told."
     )
     topic: Text | None = Field(default=None, description="What it is about; the announcement before teases it.")
     mystery: Text | None = Field(
         default=None, description="What the tease says instead of the topic: a declared mystery."
     )
-    template: str | None = Field(
+    template: TemplateName | None = Field(
         default=None, description="Template name below templates/<locale>/ (default: <phase>/<id>)."
     )
-    to: tuple[Slug, ...] | None = Field(default=None, description="Groups (default: all).")
+    to: tuple[Slug, ...] | None = Field(default=None, min_length=1, description="Groups (default: all).")
     segment: str | None = Field(default=None, description="Only members of this segment, each addressed directly.")
     counts_to: MomentText | None = Field(default=None, description="What a countdown counts to (default: the opening).")
     reveals: tuple[str, ...] = Field(default=(), description="Facts that this step is the first to tell.")
-    vars: dict[str, str | int | float | bool] = Field(default={}, description="Words and numbers for the template.")
+    vars: dict[Word, str | int | float | bool] = Field(default={}, description="Words and numbers for the template.")
     on_late: OnLate | None = Field(default=None, description="What to do when its instant has passed.")
     max_late: Duration | None = Field(default=None, description="Later than this it is held for a person.")
 
@@ -66,9 +65,9 @@ class RemedyStep(Part):
     id: Slug
     after: Duration = Field(description="How long after the verdict.")
     kind: StepKind = "prompt"
-    template: str | None = None
-    to: tuple[Slug, ...] | None = None
-    vars: dict[str, str | int | float | bool] = {}
+    template: TemplateName | None = None
+    to: tuple[Slug, ...] | None = Field(default=None, min_length=1)
+    vars: dict[Word, str | int | float | bool] = {}
     topic: Text | None = None
 
 
@@ -78,9 +77,9 @@ class Threshold(Part):
     metric: str
     at_least: Number | None = None
     at_most: Number | None = None
-    window: Duration | None = Field(default=None, description="Looks back this far (default: to the phase's start).")
+    window: Stretch | None = Field(default=None, description="Looks back this far (default: to the phase's start).")
     segment: str | None = Field(default=None, description="Only members of this segment.")
-    per_group: bool = Field(default=False, description="Every group must meet it by itself.")
+    per_group: StrictBool = Field(default=False, description="Every group must meet it by itself.")
     abort_if: Number | None = Field(default=None, description="Abort when even the hopeful bound is worse than this.")
 
 
@@ -88,7 +87,7 @@ class Gate(Part):
     """What must be true before the next phase, and what to do when it is not."""
 
     thresholds: tuple[Threshold, ...] = Field(min_length=1)
-    confidence: float = Field(default=0.95, gt=0.5, lt=1.0, description="Confidence level of the intervals.")
+    confidence: PlainNumber = Field(default=0.95, gt=0.5, lt=1.0, description="Confidence level of the intervals.")
     otherwise: tuple[Literal["remedy", "extend", "hold", "abort"], ...] = Field(
         default=("hold",), min_length=1, description="Tried in this order when a threshold is missed."
     )
@@ -113,13 +112,13 @@ class Launch(Part):
     drumroll: Literal[1] = Field(description="Version of this file format.")
     name: Slug
     title: Text
-    locale: str = Field(pattern=r"^[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?$")
+    locale: Text = Field(description="Language of the words: en or zh-Hant.")
     timezone: TimeZone
     opens: MomentText
     product: Product
     team: Team
     community: Community
-    facts: dict[str, str] = Field(
+    facts: dict[Word, str] = Field(
         default={}, description="What messages may tell; a fact that a step reveals is unknown before."
     )
     phases: dict[PhaseName, Phase] = Field(min_length=1)

@@ -8,8 +8,8 @@ from drumroll.capability import Capability
 from drumroll.channels.registry import KINDS as CHANNEL_KINDS
 from drumroll.channels.registry import capability_for, channel_class, parse_options
 from drumroll.launchfile.load import Findings, did_you_mean, report_invalid
-from drumroll.launchfile.models import Gate, Launch, Phase
-from drumroll.launchfile.strict import Path
+from drumroll.launchfile.models import Gate, Launch, Phase, Threshold
+from drumroll.launchfile.strict import Path, may_be_secret
 from drumroll.metrics.registry import METRICS
 from drumroll.sources.registry import SOURCES
 
@@ -30,8 +30,16 @@ def check_references(launch: Launch, findings: Findings) -> dict[str, Capability
 def _known(word: str, known: Collection[str], noun: str, path: Path, findings: Findings) -> bool:
     if word in known:
         return True
-    findings.add(f"name/{noun.replace(' ', '-')}", path, f'unknown {noun} "{word}"', did_you_mean(word, known))
+    what = f"unknown {noun}" if may_be_secret(path) else f'unknown {noun} "{word}"'
+    findings.add(f"name/{noun.replace(' ', '-')}", path, what, did_you_mean(word, known))
     return False
+
+
+def _known_groups(launch: Launch, to: tuple[str, ...] | None, path: Path, findings: Findings) -> None:
+    for position, group in enumerate(to or ()):
+        place = (*path, "to", position)
+        if _known(group, launch.group_ids(), "group", place, findings) and group in (to or ())[:position]:
+            findings.add("name/duplicate", place, f'the group "{group}" is named twice', "remove one")
 
 
 def _channels(launch: Launch, findings: Findings) -> dict[str, Capability]:
@@ -71,8 +79,7 @@ def _steps(launch: Launch, phase: Phase, at: Path, findings: Findings, seen: dic
     for index, step in enumerate(phase.steps):
         path = (*at, "steps", index)
         _unique_id(step.id, path, findings, seen)
-        for position, group in enumerate(step.to or ()):
-            _known(group, launch.group_ids(), "group", (*path, "to", position), findings)
+        _known_groups(launch, step.to, path, findings)
         if step.segment is not None:
             _known(step.segment, launch.community.segments, "segment", (*path, "segment"), findings)
         for position, fact in enumerate(step.reveals):
@@ -91,10 +98,22 @@ def _unique_id(step_id: str, path: Path, findings: Findings, seen: dict[str, str
     seen.setdefault(step_id, place)
 
 
+def _check_share(threshold: Threshold, path: Path, findings: Findings) -> None:
+    """`at_least: 25` where 25% is meant would hold every launch at this gate."""
+    if METRICS[threshold.metric].unit != "share":
+        return
+    for key in ("at_least", "at_most", "abort_if"):
+        limit = getattr(threshold, key)
+        if limit is not None and not 0 <= limit <= 1:
+            what = f"{threshold.metric} is a share, and {limit:g} is not between 0 and 1"
+            findings.add("gate/share", (*path, key), what, f"write {limit:g}% if that is meant")
+
+
 def _gate(launch: Launch, gate: Gate, at: Path, findings: Findings, seen: dict[str, str]) -> None:
     for index, threshold in enumerate(gate.thresholds):
         path = (*at, "thresholds", index)
-        _known(threshold.metric, METRICS, "metric", path, findings)
+        if _known(threshold.metric, METRICS, "metric", (*path, "metric"), findings):
+            _check_share(threshold, path, findings)
         if threshold.segment is not None:
             _known(threshold.segment, launch.community.segments, "segment", (*path, "segment"), findings)
         if (threshold.at_least is None) == (threshold.at_most is None):
@@ -102,8 +121,7 @@ def _gate(launch: Launch, gate: Gate, at: Path, findings: Findings, seen: dict[s
     for index, step in enumerate(gate.remedy):
         path = (*at, "remedy", index)
         _unique_id(step.id, path, findings, seen)
-        for position, group in enumerate(step.to or ()):
-            _known(group, launch.group_ids(), "group", (*path, "to", position), findings)
+        _known_groups(launch, step.to, path, findings)
     if "remedy" in gate.otherwise and not gate.remedy:
         findings.add(
             "gate/remedy", (*at, "otherwise"), "names a remedy but no remedy steps are declared", "add `remedy:`"

@@ -82,8 +82,13 @@ class Acts(LedgerPart):
         with self._store.write() as connection:
             row = find(connection, key, lock=True)
             states.require(key, "platform", row.state, to)
-            sent = {"sent_at": now, "lateness_ms": lateness(now, row.due_at)} if to == "sent" else {}
-            _move(connection, row, to, now, {"error": reason, **sent})
+            arrived = to == "sent"
+            change = {
+                "error": reason,
+                "sent_at": now if arrived else None,
+                "lateness_ms": lateness(now, row.due_at) if arrived else None,
+            }
+            _move(connection, row, to, now, change)
 
 
 def _move(connection: Connection, row: DeliveryRow, new: State, now: datetime, change: dict[str, Any]) -> None:

@@ -53,7 +53,9 @@ class Store:
             event.listen(self.engine, "connect", _on_connect)
             event.listen(self.engine, "begin", _on_begin)
         else:
-            wait = {"connect_timeout": BUSY_SECONDS, "options": f"-c lock_timeout={BUSY_SECONDS}s -c timezone=UTC"}
+            # The URL's own options (a search_path, say) come along: connect_args would replace them.
+            options = f"{url.query.get('options', '')} -c lock_timeout={BUSY_SECONDS}s -c timezone=UTC".strip()
+            wait = {"connect_timeout": BUSY_SECONDS, "options": options}
             # A launch lasts weeks: a pooled connection may have died since it was last used.
             self.engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=wait)
 

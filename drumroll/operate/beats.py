@@ -16,7 +16,7 @@ from drumroll.plan.model import Plan, PlannedStep
 class Beat:
     """The next thing to do and when.
 
-    `announce`: render and send `step`; `gate`: read the phase's gate; `over`: the phase has its `verdict` (`pass`,
+    `announce`: render and send `step` (`released`: a person asked for it again); `gate`: read the phase's gate; `over`: the phase has its `verdict` (`pass`,
     `hold` or `abort`) and nothing of it is left to do.
     """
 
@@ -24,6 +24,7 @@ class Beat:
     at: datetime
     step: str = ""
     occurrence: int = 1
+    released: bool = False
     verdict: str = ""
 
 
@@ -79,7 +80,8 @@ def _next_announcement(
     found = []
     moment = ledger.next_moment(where.edition, phases, now=now)
     if moment is not None:
-        found.append(Beat("announce", moment.at, moment.step, moment.occurrence))
+        released = moment.why == "due" and moment.at > moment.due_at
+        found.append(Beat("announce", moment.at, moment.step, moment.occurrence, released))
     found += [Beat("announce", at, step.id) for at, step in _unaddressed(plan, ledger, where.edition, phases)]
     return min(found, key=lambda beat: beat.at, default=None)
 

@@ -22,15 +22,18 @@ class Ruling:
     reason: str = ""
 
 
-def rule(step: PlannedStep, *, now: datetime) -> Ruling:
+def rule(step: PlannedStep, *, now: datetime, released: bool = False) -> Ruling:
     """What to do with `step` at `now`.
 
     Up to `PUNCTUAL` after its instant a message is on time and says what it would have said then. Later, the step's
-    `on_late` decides; past `max_late` a person does. A countdown whose target has passed is always skipped.
+    `on_late` decides; past `max_late` a person does. `released` means that a person did: it goes out as of now. A
+    countdown whose target has passed is always skipped.
     """
     late = now - step.due
     if step.counts_to is not None and step.counts_to <= now:
         return Ruling("skipped", now, "what it counted down to has passed")
+    if released:
+        return Ruling("send", now)
     if late <= PUNCTUAL:
         return Ruling("send", step.due)
     if step.on_late == "skip":

@@ -125,7 +125,9 @@ class _Outbox:
                 channel.capability.look_up
                 and (receipt := await channel.look_up(idempotency_key(claim.key))) is not None
             ):
-                self._ledger.recover([claim], "sent", now=now, reason=f"found on {claim.channel}: {receipt.message_id}")
+                self._ledger.recover(
+                    [claim], "sent", now=now, reason=f"found on {claim.channel}", message_id=receipt.message_id
+                )
                 self.result.states["sent"] += 1
             elif channel.capability.idempotent or channel.capability.look_up:
                 for again in self._ledger.reclaim([claim], now=now, lease=self._lease(claim.channel)):
@@ -159,7 +161,13 @@ class _Outbox:
             return []
         where, ready = self._where, self._ready
         return self._ledger.claim(
-            where.edition, ready.step, ready.occurrence, now=self._clock.now(), limit=free, lease=lease
+            where.edition,
+            ready.step,
+            ready.occurrence,
+            now=self._clock.now(),
+            limit=free,
+            lease=lease,
+            wording=ready.sha,
         )
 
     async def close(self) -> None:

@@ -24,7 +24,7 @@ class Ready:
     ruling: Ruling
 
 
-def make_ready(where: Where, step_id: str, occurrence: int, *, now: datetime) -> Ready:
+def make_ready(where: Where, step_id: str, occurrence: int, *, now: datetime, released: bool = False) -> Ready:
     """Render `step_id` for `now`, keep its words, and write down whom a step to single members goes to.
 
     The recipients are committed before the words: a step whose words are kept has its recipients, so that nothing is
@@ -33,7 +33,7 @@ def make_ready(where: Where, step_id: str, occurrence: int, *, now: datetime) ->
     ledger, plan = where.open(), where.plan()
     step = planned_step(plan, ledger, where.edition, step_id, occurrence)
     words = where.words()
-    ruling = rule(step, now=now)
+    ruling = rule(step, now=now, released=released)
     text = words.text(step, now=ruling.as_of)
     if step.segment is not None and not ledger.step_states(where.edition).get((step_id, occurrence)):
         ledger.schedule(where.edition, _to_members(plan, ledger, step, now=now))

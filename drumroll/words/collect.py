@@ -48,20 +48,20 @@ class Collected:
         if name not in self._on_disk:
             try:
                 self._on_disk[name] = source_of(self._project, name)
-            except (UnicodeDecodeError, OSError) as error:
-                self._findings.add(
-                    "template/unreadable", path, f"templates/{name} cannot be read: {error}", "save it as UTF-8"
-                )
+            except (ValueError, OSError) as error:
+                what = f"templates/{name} cannot be read: {error}"
+                self._findings.add("template/unreadable", path, what, "save it as UTF-8 text")
                 self._on_disk[name] = ""
         return self._on_disk[name]
 
-    def _add(self, name: str, path: Path) -> None:
-        """Take in a template and, through it, what it includes or extends."""
+    def _add(self, name: str, path: Path, by: str = "") -> None:
+        """Take in a template and, through it, what it includes, imports or extends; `by` is the one that does."""
         if name in self.sources:
             return
         source = self._source(name, path)
         if source is None:
-            self._findings.add("name/template", path, f'unknown template "{name}"', "an include or extends names it")
+            what = f'unknown template "{name}", which templates/{by} includes'
+            self._findings.add("name/template", path, what, "create it, or correct the name there")
             return
         self.sources[name] = source
         try:
@@ -70,13 +70,16 @@ class Collected:
             what = f"templates/{name}:{error.lineno}: template syntax: {error.message}"
             self._findings.add("template/syntax", path, what, "correct the template")
             return
+        except RecursionError:
+            what = f"templates/{name}: template syntax: nested too deeply"
+            self._findings.add("template/syntax", path, what, "write it plainer")
+            return
         for other in referenced:
             if other is None:
-                self._findings.add(
-                    "template/dynamic", path, f"templates/{name} includes a computed name", "write the name out"
-                )
+                what = f"templates/{name} includes a computed name"
+                self._findings.add("template/dynamic", path, what, "write the name out")
             else:
-                self._add(other, path)
+                self._add(other, path, by=name)
 
     def _remedy(self, names: list[str], phase: str, step: Step | RemedyStep) -> str:
         root = self._project / "templates" / self._launch.locale

@@ -5,16 +5,17 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from jinja2 import DictLoader, StrictUndefined, TemplateSyntaxError, UndefinedError, pass_context
-from jinja2.exceptions import SecurityError, TemplateError
+from jinja2 import FunctionLoader, TemplateSyntaxError, UndefinedError, pass_context
+from jinja2.exceptions import TemplateError
 from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from drumroll.errors import DrumrollError
 from drumroll.plan.model import Plan, PlannedStep
 from drumroll.words import phrases as say
+from drumroll.words.sandbox import MAX_CHARACTERS, Named, Sandbox
 
-MAX_CHARACTERS = 20_000
+_PREFIX = "templates/"  # Jinja2 shows it as the file of a template's traceback frames
+_CONTROL = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 
 
 class WordsError(DrumrollError):
@@ -28,22 +29,6 @@ class WordsError(DrumrollError):
         )
 
 
-class _Environment(ImmutableSandboxedEnvironment):
-    """The sandbox, plus a bound on what one operator may build: `'a' * 10**8` is refused, not rendered."""
-
-    intercepted_binops = frozenset(["*", "**", "%"])
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**" or isinstance(left, str | list | tuple) or isinstance(right, str | list | tuple):
-            raise SecurityError(f"the operator {operator} is not allowed here")
-        return super().call_binop(context, operator, left, right)
-
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        if isinstance(obj, str) and attr in {"center", "ljust", "rjust", "zfill", "expandtabs", "format", "format_map"}:
-            return False
-        return super().is_safe_attribute(obj, attr, value)
-
-
 class Words:
     """Renders the steps of one plan. Templates compile once; the same step, instant and plan give the same text."""
 
@@ -52,15 +37,7 @@ class Words:
         self.zone = ZoneInfo(plan.launch.timezone)
         self.phrases = say.LOCALES[plan.launch.locale]
         self._known = {step.id: step for step in plan.steps}
-        self._environment = _Environment(
-            loader=DictLoader(dict(plan.templates)),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            autoescape=False,  # chat text, not markup; pages have an environment of their own
-        )
-        for padding in ("center", "format", "indent", "wordwrap", "pprint"):
-            self._environment.filters.pop(padding, None)
+        self._environment = Sandbox(FunctionLoader(self._source))
 
         @pass_context
         def when(context: Context, at: datetime) -> str:
@@ -93,10 +70,12 @@ class Words:
             raise WordsError(f"template syntax: {error.message}", template=name, line=error.lineno) from error
         except TemplateError as error:
             raise self._explained(error, step) from error
-        except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError) as error:
-            message = f"cannot be rendered: {error}"
-            raise WordsError(message, template=step.template, line=_line_in_template(error)) from error
-        return "\n".join(line.rstrip() for line in "".join(pieces).strip().splitlines())
+        except (SyntaxError, RecursionError) as error:  # what Jinja2 compiled was too much for Python
+            raise WordsError("nested too deeply", template=step.template, remedy="write it plainer") from error
+        except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
+            name, line = _place(error, step.template)
+            raise WordsError(f"cannot be rendered: {error}", template=name, line=line) from error
+        return _plain("".join(pieces), step.template)
 
     def label(self, step: PlannedStep) -> str:
         """The number as members see it."""
@@ -112,6 +91,10 @@ class Words:
             "topic": following.mystery or following.topic or "",
             "label": self.label(following),
         }
+
+    def _source(self, name: str) -> tuple[str, str, None] | None:
+        source = self.plan.templates.get(name)
+        return None if source is None else (source, _PREFIX + name, None)
 
     def _local(self, at: datetime) -> datetime:
         return at.astimezone(self.zone)
@@ -133,14 +116,16 @@ class Words:
     def _context(self, step: PlannedStep, now: datetime) -> dict[str, Any]:
         launch, local_now = self.plan.launch, self._local(now)
         target = step.counts_to or self.plan.opens
+        teaser = self.teaser(step, now=now)
+        told = {"label": self.label(step), "number": step.number, "topic": step.topic, "kind": step.kind}
         return {
-            "launch": {"name": launch.name, "title": launch.title},
-            "product": launch.product.model_dump(),
-            "team": {"name": launch.team.name},
-            "facts": self._facts(step),
-            "vars": step.vars,
-            "step": {"label": self.label(step), "number": step.number, "topic": step.topic, "kind": step.kind},
-            "teaser": self.teaser(step, now=now),
+            "launch": Named("launch", {"name": launch.name, "title": launch.title}),
+            "product": Named("product", launch.product.model_dump()),
+            "team": Named("team", {"name": launch.team.name}),
+            "facts": Named("facts", self._facts(step)),
+            "vars": Named("vars", step.vars),
+            "step": Named("step", told),
+            "teaser": None if teaser is None else Named("teaser", teaser),
             "opens": self._local(self.plan.opens),
             "counts_to": self._local(target),
             "left": say.left(self.phrases, target - now),
@@ -149,23 +134,29 @@ class Words:
 
     def _explained(self, error: TemplateError, step: PlannedStep) -> WordsError:
         message, remedy = str(error.message), ""
-        line = _line_in_template(error)
-        name = re.search(r"(?:attribute|')\s*'?(\w+)'?(?: is undefined)?$", message)
-        fact = name[1] if name else ""
-        if isinstance(error, UndefinedError) and fact in self._first_told and fact in self.plan.launch.facts:
+        template, line = _place(error, step.template)
+        owner, _, fact = message.removesuffix(" is undefined").partition(".")
+        if isinstance(error, UndefinedError) and owner == "facts" and fact in self.plan.launch.facts:
             message = f'tells the fact "{fact}" before its time'
             remedy = f'step "{self._first_told[fact][1]}" is the one that reveals it'
         elif isinstance(error, UndefinedError):
             message = f"undefined: {message}"
             remedy = "add it to the step's vars or to facts, or correct the name"
-        return WordsError(message, template=step.template, line=line, remedy=remedy)
+        return WordsError(message, template=template, line=line, remedy=remedy)
 
 
-def _line_in_template(error: BaseException) -> int:
-    """The template line of the innermost template frame; Jinja2 rewrites tracebacks to template lines."""
+def _place(error: BaseException, template: str) -> tuple[str, int]:
+    """Name and line of the innermost template frame; Jinja2 rewrites tracebacks to template names and lines."""
     line, trace = 0, error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == "<template>":
-            line = trace.tb_lineno
+        file = trace.tb_frame.f_code.co_filename
+        if file.startswith(_PREFIX):
+            template, line = file.removeprefix(_PREFIX), trace.tb_lineno
         trace = trace.tb_next
-    return line
+    return template, line
+
+
+def _plain(text: str, template: str) -> str:
+    if found := _CONTROL.search(text.replace("\r\n", "\n")):
+        raise WordsError(f"control character U+{ord(found[0]):04X}", template=template, remedy="remove it")
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())

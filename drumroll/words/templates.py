@@ -36,9 +36,12 @@ def find_project(start: Path) -> Path:
 
 
 def source_of(project: Path, name: str) -> str | None:
-    """The source of template `name`, or None when there is no such file inside `templates/`."""
+    """The source of template `name`, or None when there is no such file inside `templates/`.
+
+    Raises OSError or ValueError (UnicodeDecodeError among them) when there is one that cannot be read.
+    """
     root = (project / "templates").resolve()
     path = (root / name).resolve()
     if not path.is_relative_to(root) or not path.is_file():
         return None
-    return path.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
+    return path.read_text(encoding="utf-8-sig")

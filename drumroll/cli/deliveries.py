@@ -1,0 +1,138 @@
+"""`drumroll deliveries` and `drumroll resolve`: the outbox and its open questions."""
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from drumroll.cli.options import iso, json_option, ledger_option, ledger_url, print_json
+from drumroll.cli.tables import plain, say, show, table
+from drumroll.errors import DrumrollError, UsageError
+from drumroll.launchfile.load import did_you_mean
+from drumroll.ledger.model import Choice, DeliveryRow, State
+from drumroll.ledger.states import CHOICES, STATES, may
+from drumroll.plan.compile import remedy_step_id
+from drumroll.plan.model import Plan
+from drumroll.report.display import lateness, local
+
+
+@click.command()
+@click.argument("launch")
+@click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
+@click.option("--step", metavar="ID", help="Only those of this step.")
+@ledger_option
+@json_option
+def deliveries(launch: str, state: State | None, step: str | None, ledger: str | None, as_json: bool) -> int:
+    """List deliveries in order of their planned times. Exit code 1 when any of the edition's is unknown, listed or not.
+
+    LAUNCH is an edition, or a launch (its newest edition). JSON: `edition`, and `deliveries`, each with `key, step,
+    number, phase, group, member, channel, state, due, sent, lateness_ms, attempts, message_id, error`.
+    """
+    from drumroll.ledger.ledger import open_ledger
+
+    store = open_ledger(ledger_url(ledger), create=False)
+    edition = store.edition(launch)
+    plan = Plan.model_validate_json(store.plan_document(edition.id))
+    if step is not None:
+        _check_step(plan, step)
+    rows = store.deliveries(edition.id, state=state, step=step)
+    numbers = {each.id: each.number for each in plan.steps}
+    if as_json:
+        listed = [_document(row, numbers.get(row.step)) for row in rows]
+        print_json({"edition": edition.id, "deliveries": listed})
+    else:
+        _print(rows, plan, numbers)
+    return int(store.counts(edition.id).get("unknown", 0) > 0)
+
+
+@click.command()
+@click.argument("key")
+@click.option("--as", "choice", type=click.Choice(["sent", "resend", "skip"]), required=True, help="The answer.")
+@click.option("--by", metavar="NAME", required=True, help="Who answers; kept in the ledger.")
+@click.option("--reason", metavar="TEXT", required=True, help="Why; kept in the ledger.")
+@ledger_option
+@json_option
+def resolve(key: str, choice: Choice, by: str, reason: str, ledger: str | None, as_json: bool) -> None:
+    """Answer an open question: it was sent, send it again, or leave it. For held, unknown and failed deliveries.
+
+    `resend` sends with the same key: a platform that honours keys will not show it twice, others may. JSON: `by,
+    choice` and `delivery` with the fields of `drumroll deliveries`.
+    """
+    from drumroll.clock import current_clock
+    from drumroll.ledger.ledger import open_ledger
+
+    if not (by.strip() and reason.strip()):
+        raise UsageError("an answer goes on record", remedy="say who with --by NAME and why with --reason TEXT")
+    store = open_ledger(ledger_url(ledger), create=False)
+    _check_choice(store.delivery(key), choice)
+    store.resolve(key, choice, by=by, reason=reason, now=current_clock().now())
+    row = store.delivery(key)
+    plan = Plan.model_validate_json(store.plan_document(row.edition))
+    if as_json:
+        number = next((each.number for each in plan.steps if each.id == row.step), None)
+        print_json({"by": by, "choice": choice, "delivery": _document(row, number)})
+        return
+    follows = "; it goes out with the launch's next run" if choice == "resend" else ""
+    say(f"{row.key}: {row.state}{follows}")
+
+
+def _check_step(plan: Plan, step: str) -> None:
+    known = [each.id for each in plan.steps]
+    for phase in plan.phases:
+        gate = plan.launch.phases[phase.name].gate
+        known += [remedy_step_id(phase.name, remedy) for remedy in gate.remedy if gate] if gate else []
+    if step not in known:
+        raise UsageError(f'{plan.edition} has no step "{step}"', remedy=did_you_mean(step, known))
+
+
+def _check_choice(row: DeliveryRow, choice: Choice) -> None:
+    if may("resolve", row.state, CHOICES[choice]):
+        return
+    open_to = [name for name, new in CHOICES.items() if may("resolve", row.state, new)]
+    remedy = (
+        f"answer with --as {' or '.join(open_to)}" if open_to else "only held, unknown and failed ones ask anything"
+    )
+    if row.state == "awaiting":
+        remedy = "tick it off with `drumroll done`"
+    raise DrumrollError(f'is {row.state}, which "{choice}" does not answer', where=row.key, remedy=remedy)
+
+
+def _document(row: DeliveryRow, number: int | None) -> dict[str, Any]:
+    return {
+        "key": row.key,
+        "step": row.step,
+        "number": number,
+        "phase": row.phase,
+        "group": row.group,
+        "member": row.member,
+        "channel": row.channel,
+        "state": row.state,
+        "due": iso(row.due_at),
+        "sent": iso(row.sent_at),
+        "lateness_ms": row.lateness_ms,
+        "attempts": row.attempts,
+        "message_id": row.message_id,
+        "error": row.error,
+    }
+
+
+def _print(rows: list[DeliveryRow], plan: Plan, numbers: dict[str, int | None]) -> None:
+    if not rows:
+        click.echo("no such deliveries")
+        return
+    zone = ZoneInfo(plan.launch.timezone)
+    made = table("due", "no.", "phase", "state", "lateness", "channel", "tries", "key", "message id", "error")
+    for row in rows:
+        made.add_row(
+            local(row.due_at, zone),
+            str(numbers.get(row.step) or ""),
+            row.phase,
+            row.state,
+            "" if row.state != "sent" or row.lateness_ms is None else lateness(row.lateness_ms),
+            row.channel,
+            str(row.attempts),
+            plain(row.key),
+            plain(row.message_id or ""),
+            plain(row.error or ""),
+        )
+    show(made)

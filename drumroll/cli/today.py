@@ -1,0 +1,131 @@
+"""`drumroll today` and `drumroll done`: what people post by hand, and ticking it off."""
+
+import getpass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from drumroll.cli.options import iso, json_option, ledger_option, ledger_url, print_json
+from drumroll.cli.tables import say
+from drumroll.errors import DrumrollError, UsageError
+from drumroll.plan.model import Plan
+from drumroll.report.display import lateness, local, span
+from drumroll.report.hand_offs import DAY, HandOff, hand_offs
+
+_RUNNING = {"running", "held"}
+
+
+@click.command()
+@click.argument("launch", required=False)
+@click.option("--all", "everything", is_flag=True, help="All that is planned, not only the next 24 hours.")
+@ledger_option
+@json_option
+def today(launch: str | None, everything: bool, ledger: str | None, as_json: bool) -> None:
+    """Show what people must post by hand, with the text to copy: what waits, and what comes in the next 24 hours.
+
+    LAUNCH is an edition, or a launch (its newest edition); without it, all that have not ended. JSON: `items`, each
+    with `key, edition, step, number, group, group_name, member, due, state` (awaiting: post it; due: its text is a
+    preview), `overdue_seconds` (0 before its time) and `text` (null when a preview is not possible).
+    """
+    from drumroll.clock import current_clock
+    from drumroll.ledger.ledger import open_ledger
+    from drumroll.report.standing import as_of
+
+    store = open_ledger(ledger_url(ledger), create=False)
+    editions = [store.edition(launch)] if launch else [each for each in store.editions() if each.state in _RUNNING]
+    found: list[tuple[HandOff, Plan]] = []
+    for edition in editions:
+        plan = Plan.model_validate_json(store.plan_document(edition.id))
+        now = as_of(store, edition, now=current_clock().now())
+        found += [(item, plan) for item in hand_offs(store, plan, now=now, within=None if everything else DAY)]
+    found.sort(key=lambda pair: (pair[0].due, pair[0].key))
+    if as_json:
+        print_json({"items": [_document(item) for item, _ in found]})
+        return
+    for item, plan in found:
+        _print(item, plan)
+    if not found:
+        click.echo("nothing to post by hand" + ("" if everything else " in the next 24 hours"))
+
+
+@click.command()
+@click.argument("keys", nargs=-1, required=True, metavar="KEY…")
+@click.option("--by", metavar="NAME", help="Who posted it (default: your login name).")
+@ledger_option
+@json_option
+def done(keys: tuple[str, ...], by: str | None, ledger: str | None, as_json: bool) -> None:
+    """Tick off what has been posted by hand; `drumroll today` lists the keys. All of them or, on an error, none.
+
+    JSON: `by`, and `done`, each with `key, state, sent, lateness_ms`.
+    """
+    from drumroll.clock import current_clock
+    from drumroll.ledger.ledger import open_ledger
+
+    who = by if by is not None else _login()
+    if not who.strip():
+        raise UsageError("a tick needs a name", remedy="say who posted it with --by NAME")
+    store = open_ledger(ledger_url(ledger), create=False)
+    wanted = list(dict.fromkeys(keys))
+    for key in wanted:
+        _check_awaiting(store.delivery(key))
+    for key in wanted:
+        store.done(key, by=who, now=current_clock().now())
+    rows = [store.delivery(key) for key in wanted]
+    if as_json:
+        ticked = [
+            {"key": row.key, "state": row.state, "sent": iso(row.sent_at), "lateness_ms": row.lateness_ms}
+            for row in rows
+        ]
+        print_json({"by": who, "done": ticked})
+        return
+    for row in rows:
+        say(f"{row.key}: sent, {lateness(row.lateness_ms or 0)}, ticked off by {who}")
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:
+        raise UsageError("your login name is not known", remedy="say who posted it with --by NAME") from error
+
+
+def _check_awaiting(row: Any) -> None:
+    if row.state == "awaiting":
+        return
+    remedy = {
+        "sent": "it is ticked off already",
+        "due": "its text has not been handed over yet",
+        "retry": "its text has not been handed over yet",
+        "unknown": "answer it with `drumroll resolve`",
+        "failed": "answer it with `drumroll resolve`",
+        "held": "answer it with `drumroll resolve`",
+    }.get(row.state, "`drumroll today` lists what waits")
+    raise DrumrollError(f"is {row.state}; nothing waits to be ticked off", where=row.key, remedy=remedy)
+
+
+def _document(item: HandOff) -> dict[str, Any]:
+    return {
+        "key": item.key,
+        "edition": item.edition,
+        "step": item.step,
+        "number": item.number,
+        "group": item.group,
+        "group_name": item.group_name,
+        "member": item.member,
+        "due": iso(item.due),
+        "state": item.state,
+        "overdue_seconds": int(item.overdue.total_seconds()),
+        "text": item.text,
+    }
+
+
+def _print(item: HandOff, plan: Plan) -> None:
+    to = f"{item.member_name} ({item.member}) in {item.group_name}" if item.member else item.group_name
+    who = f", by {item.poster}" if item.poster else ""
+    late = f", overdue by {span(item.overdue.total_seconds())}" if item.overdue.total_seconds() >= 1 else ""
+    coming = "" if item.state == "awaiting" else ", to come (preview)"
+    due = local(item.due, ZoneInfo(plan.launch.timezone))
+    say(f"── {due} {plan.launch.timezone}{late}{coming} · to {to}{who}")
+    say(f"   {item.label} {item.step} · {item.key}" if item.label else f"   {item.step} · {item.key}")
+    say("\n" + (item.text if item.text is not None else "(its text cannot be shown yet)") + "\n")

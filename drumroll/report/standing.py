@@ -1,0 +1,138 @@
+"""Where an edition stands: its phase, what is next, what needs a person. Read from the ledger alone."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from drumroll.launchfile.models import PHASES
+from drumroll.ledger.ledger import Ledger
+from drumroll.ledger.model import DeliveryRow, EditionRow
+from drumroll.operate.beats import standing_verdict
+from drumroll.plan.model import Plan
+from drumroll.report.checks import checks_of
+from drumroll.report.display import span
+
+OPEN_QUESTIONS: tuple[Literal["held", "unknown", "failed"], ...] = ("held", "unknown", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing that only a person can do, and the command that does it.
+
+    `key` is the phase for a held `gate`, else the delivery's key. `hand-off` is one that is past its time.
+    """
+
+    what: Literal["gate", "held", "unknown", "failed", "hand-off"]
+    key: str
+    why: str
+    command: str
+
+    @property
+    def urgent(self) -> bool:
+        """Whether `drumroll status` ends with exit code 1 for it: a held gate, an unknown or a failed delivery."""
+        return self.what in {"gate", "unknown", "failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """The next step that leaves: its planned instant (UTC), and its number where it has one."""
+
+    step: str
+    number: int | None
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One edition at a glance. `planned` and `sent` count deliveries; `phase` is None once the edition has ended."""
+
+    edition: EditionRow
+    phase: str | None
+    planned: int
+    sent: int
+    upcoming: Upcoming | None
+    needs: tuple[Need, ...]
+
+
+def as_of(ledger: Ledger, edition: EditionRow, *, now: datetime) -> datetime:
+    """The instant that an edition is looked at from.
+
+    An ended edition: its end, so that its numbers stay what they were. A rehearsal runs on a clock of its own: the
+    last thing its ledger knows. Else `now`.
+    """
+    if edition.ended_at is not None:
+        return edition.ended_at
+    if not edition.rehearsal:
+        return now
+    read = [check.checked_at for check in ledger.checks(edition.id)]
+    moved = [row.updated_at for row in ledger.deliveries(edition.id) if row.updated_at is not None]
+    return max([edition.created_at, *read, *moved])
+
+
+def standing(ledger: Ledger, plan: Plan, edition: EditionRow, *, now: datetime) -> Standing:
+    """Where `edition` stands at `now` (see `as_of`)."""
+    counts = ledger.counts(edition.id)
+    return Standing(
+        edition,
+        _phase(ledger, plan, edition),
+        planned=sum(counts.values()),
+        sent=counts.get("sent", 0),
+        upcoming=_upcoming(ledger, plan, edition, now=now),
+        needs=tuple(needs(ledger, plan, edition, now=now)),
+    )
+
+
+def needs(ledger: Ledger, plan: Plan, edition: EditionRow, *, now: datetime) -> Iterator[Need]:
+    """What waits for a person: held gates, then open questions about deliveries, then hand-offs past their time.
+
+    An edition that has ended asks only about deliveries whose fate is open.
+    """
+    ended = edition.ended_at is not None
+    for phase in () if ended else plan.phases:
+        if standing_verdict(ledger, edition.id, phase.name) == "hold":
+            why = checks_of(ledger, edition.id, phase.name)[-1].reason
+            command = f"drumroll gate {shlex.quote(edition.id)} {phase.name} --decide pass --by NAME --reason TEXT"
+            yield Need("gate", phase.name, why, command)
+    for state in OPEN_QUESTIONS:
+        for row in ledger.deliveries(edition.id, state=state):
+            yield Need(state, row.key, row.error or f"is {state}", resolve_command(row))
+    for row in () if ended else ledger.deliveries(edition.id, state="awaiting"):
+        if row.due_at < now:
+            why = f"overdue by {span((now - row.due_at).total_seconds())}"
+            yield Need("hand-off", row.key, why, done_command(row))
+
+
+def resolve_command(row: DeliveryRow) -> str:
+    """The command that answers an open question about a delivery; the choice is the careful one for its state."""
+    choice = {"unknown": "sent", "held": "skip"}.get(row.state, "resend")
+    return f"drumroll resolve {shlex.quote(row.key)} --as {choice} --by NAME --reason TEXT"
+
+
+def done_command(row: DeliveryRow) -> str:
+    """The command that ticks a hand-off off."""
+    return f"drumroll done {shlex.quote(row.key)}"
+
+
+def _phase(ledger: Ledger, plan: Plan, edition: EditionRow) -> str | None:
+    if edition.ended_at is not None:
+        return None
+    unfinished = (phase.name for phase in plan.phases if standing_verdict(ledger, edition.id, phase.name) != "pass")
+    return next(unfinished, None)
+
+
+def _upcoming(ledger: Ledger, plan: Plan, edition: EditionRow, *, now: datetime) -> Upcoming | None:
+    if edition.ended_at is not None:
+        return None
+    said = {wording.step for wording in ledger.wordings(edition.id)}
+    # Steps to single members have no deliveries before their recipients are worked out.
+    found = [
+        Upcoming(step.id, step.number, step.due)
+        for step in plan.steps
+        if step.segment is not None and step.id not in said
+    ]
+    if (moment := ledger.next_moment(edition.id, PHASES, now=now)) is not None:
+        numbers = {step.id: step.number for step in plan.steps}
+        found.append(Upcoming(moment.step, numbers.get(moment.step), moment.due_at))
+    return min(found, key=lambda each: each.due, default=None)

@@ -1,0 +1,95 @@
+"""Where templates run: a Jinja2 sandbox with bounds, in which nothing is guessed and nothing says "None" to members."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from types import NoneType
+from typing import Any
+
+from jinja2 import BaseLoader, StrictUndefined
+from jinja2.exceptions import SecurityError, TemplateRuntimeError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+MAX_CHARACTERS = 20_000
+_NUMBERS = (int, float, Decimal)
+_MAX_BITS = 256  # of a product: amounts and minutes need a few dozen
+# What pads or multiplies text without bound, and what says something else every time.
+_LEFT_OUT = ("batch", "center", "format", "indent", "pprint", "random", "slice", "wordwrap")
+
+
+class Named:
+    """Values that templates reach after a dot. No dict: of one, `facts.items` would be a method and be printed."""
+
+    __slots__ = ("_name", "_values")
+
+    def __init__(self, name: str, values: Mapping[str, Any]) -> None:
+        self._name = name
+        self._values = values
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+class Unknown(StrictUndefined):
+    """Undefined, and it says so as the template does: `facts.host`."""
+
+    @property
+    def name(self) -> str:
+        """The whole name as a template writes it."""
+        owner = f"{self._undefined_obj!r}." if isinstance(self._undefined_obj, Named) else ""
+        return f"{owner}{self._undefined_name}"
+
+    @property
+    def _undefined_message(self) -> str:
+        if self._undefined_hint or not isinstance(self._undefined_obj, Named):
+            return super()._undefined_message
+        return f"{self.name} is undefined"
+
+
+def printed(value: Any) -> Any:
+    """What stands in `{{ … }}` must be words or a number: nobody should read "None" or "<function …>"."""
+    if isinstance(value, str | int | float | Decimal | StrictUndefined) and not isinstance(value, bool):
+        return value
+    kind = {NoneType: "none", bool: "true or false", datetime: "a point in time"}.get(type(value), "no text")
+    raise TemplateRuntimeError(f"prints {kind}, where words or a number should stand")
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """The sandbox, plus a bound on what one operator may build: `'a' * 10**8` is refused, not rendered."""
+
+    def __init__(self, loader: BaseLoader) -> None:
+        super().__init__(
+            loader=loader,
+            undefined=Unknown,
+            finalize=printed,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            autoescape=False,  # chat text, not markup; pages have an environment of their own
+        )
+        for name in _LEFT_OUT:
+            self.filters.pop(name, None)
+        self.globals.pop("lipsum", None)
+
+    intercepted_binops = frozenset(["+", "*", "**", "%"])
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        if operator == "+":
+            if isinstance(left, str) and len(left) > MAX_CHARACTERS:
+                raise SecurityError(f"a text of more than {MAX_CHARACTERS:,} characters is not allowed here")
+            return super().call_binop(context, operator, left, right)
+        if operator == "**" or not (isinstance(left, _NUMBERS) and isinstance(right, _NUMBERS)):
+            raise SecurityError(f"the operator {operator} is not allowed here")
+        if isinstance(left, int) and isinstance(right, int) and left.bit_length() + right.bit_length() > _MAX_BITS:
+            raise SecurityError("a number that large is not allowed here")
+        return super().call_binop(context, operator, left, right)
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        if isinstance(obj, str) and attr in {"center", "ljust", "rjust", "zfill", "expandtabs", "format", "format_map"}:
+            return False
+        return super().is_safe_attribute(obj, attr, value)

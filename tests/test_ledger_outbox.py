@@ -1,0 +1,261 @@
+import multiprocessing
+import threading
+from datetime import datetime, timedelta
+
+import pytest
+from ledger_rows import EDITION, MINUTE, NOW, begin, key, new, take
+
+from drumroll.errors import LedgerError
+from drumroll.ledger.ledger import open_ledger
+from drumroll.ledger.model import Moment, Settlement, idempotency_key, split_key
+
+HOUR = timedelta(hours=1)
+
+
+def test_scheduling_again_adds_only_what_is_new(ledger):
+    begin(ledger, new(group="g1"))
+    assert (
+        ledger.schedule(EDITION, [new(group="g1"), new(group="g2"), new(group="g2"), new(group="g1", member="m")]) == 2
+    )
+    assert [row.recipient for row in ledger.deliveries(EDITION)] == ["g1", "g2", "g1/m"]
+
+
+def test_a_repeat_of_a_remedy_is_a_delivery_of_its_own(ledger):
+    begin(ledger, new())
+    assert ledger.schedule(EDITION, [new(occurrence=2)]) == 1
+    assert ledger.step_states(EDITION) == {("welcome", 1): {"due": 1}, ("welcome", 2): {"due": 1}}
+
+
+def test_an_empty_schedule_is_no_work(ledger):
+    begin(ledger)
+    assert ledger.schedule(EDITION, []) == 0
+
+
+def test_a_claim_carries_what_a_sender_needs(ledger):
+    begin(ledger, new(group="g1", member="王/小明", due=NOW, fire_at=NOW - MINUTE))
+    (claim,) = take(ledger)
+    assert claim.key == f"{EDITION}/welcome/1/g1/王/小明"
+    assert (claim.group, claim.member, claim.channel, claim.phase) == ("g1", "王/小明", "webhook", "recruit")
+    assert (claim.attempts, claim.token, claim.wording) == (1, 1, None)
+    assert (claim.due_at, claim.fire_at) == (NOW, NOW - MINUTE)
+
+
+def test_a_claim_is_committed_before_it_is_returned(ledger):
+    begin(ledger, new())
+    take(ledger)
+    row = ledger.delivery(key())
+    assert (row.state, row.lease_until, row.updated_at) == ("sending", NOW + MINUTE, NOW)
+
+
+def test_what_is_claimed_cannot_be_claimed_again(ledger):
+    begin(ledger, new())
+    assert len(take(ledger)) == 1
+    assert take(ledger) == []
+
+
+def test_what_is_not_due_yet_is_not_claimed(ledger):
+    begin(ledger, new(group="early", fire_at=NOW - MINUTE), new(group="late", fire_at=NOW + MINUTE))
+    assert [claim.group for claim in take(ledger)] == ["early"]
+
+
+def test_a_claim_takes_no_more_than_its_limit_and_goes_in_order(ledger):
+    begin(ledger, *(new(group=f"g{n}") for n in range(5)))
+    assert [claim.group for claim in take(ledger, limit=2)] == ["g0", "g1"]
+    assert [claim.group for claim in take(ledger, limit=10)] == ["g2", "g3", "g4"]
+
+
+def test_the_wording_is_noted_before_anything_leaves(ledger):
+    begin(ledger, new())
+    take(ledger, wording="abc")
+    assert ledger.delivery(key()).wording == "abc"
+
+
+def claim_all(url, start, found):
+    ledger = open_ledger(url)
+    start.wait()
+    mine = []
+    while claims := take(ledger, limit=7):
+        mine += [claim.id for claim in claims]
+    found.put(mine)
+
+
+def test_two_processes_never_claim_the_same_delivery(ledger, ledger_url):
+    begin(ledger, *(new(group=f"g{n}") for n in range(300)))
+    spawn = multiprocessing.get_context("spawn")
+    start, found = spawn.Barrier(2), spawn.Queue()
+    engines = [spawn.Process(target=claim_all, args=(ledger_url, start, found)) for _ in range(2)]
+    for engine in engines:
+        engine.start()
+    taken = [number for _ in engines for number in found.get(timeout=30)]
+    for engine in engines:
+        engine.join()
+    assert len(taken) == len(set(taken)) == 300
+
+
+def test_two_threads_never_claim_the_same_delivery(ledger):
+    begin(ledger, *(new(group=f"g{n}") for n in range(200)))
+    start, taken = threading.Barrier(4), []
+
+    def claim():
+        start.wait()
+        while claims := take(ledger, limit=3):
+            taken.extend(each.id for each in claims)
+
+    threads = [threading.Thread(target=claim) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == len(set(taken)) == 200
+
+
+def test_a_sent_delivery_keeps_receipt_wording_and_lateness(ledger):
+    begin(ledger, new())
+    (claim,) = take(ledger)
+    sent_at = NOW + timedelta(milliseconds=250)
+    result = Settlement(claim, "sent", message_id="m-1", wording="abc", sent_at=sent_at)
+    assert ledger.settle([result], now=NOW + MINUTE) == 1
+    row = ledger.delivery(key())
+    assert (row.state, row.message_id, row.wording, row.sent_at) == ("sent", "m-1", "abc", sent_at)
+    assert (row.lateness_ms, row.lease_until, row.updated_at) == (250, None, NOW + MINUTE)
+
+
+def test_what_leaves_early_is_late_by_a_negative_time(ledger):
+    begin(ledger, new(fire_at=NOW - MINUTE))
+    claims = take(ledger, now=NOW - MINUTE)
+    ledger.settle([Settlement(claims[0], "sent")], now=NOW - MINUTE)
+    assert ledger.delivery(key()).lateness_ms == -60_000
+
+
+@pytest.mark.parametrize("state", ["failed", "unknown"])
+def test_what_was_not_surely_sent_has_no_time_of_sending(ledger, state):
+    begin(ledger, new())
+    (claim,) = take(ledger)
+    ledger.settle([Settlement(claim, state, error="HTTP 400")], now=NOW)
+    row = ledger.delivery(key())
+    assert (row.state, row.error, row.sent_at, row.lateness_ms) == (state, "HTTP 400", None, None)
+
+
+def test_a_stale_token_is_refused_without_an_error(ledger):
+    begin(ledger, new())
+    (old,) = take(ledger)
+    (current,) = ledger.reclaim(ledger.expired(EDITION, now=NOW + HOUR), now=NOW + HOUR, lease=MINUTE)
+    assert ledger.settle([Settlement(old, "failed")], now=NOW + HOUR) == 0
+    assert ledger.settle([Settlement(current, "sent")], now=NOW + HOUR) == 1
+    assert ledger.delivery(key()).state == "sent"
+
+
+def test_settling_counts_only_the_accepted(ledger):
+    begin(ledger, new(group="g1"), new(group="g2"))
+    first, second = take(ledger)
+    ledger.settle([Settlement(first, "sent")], now=NOW)
+    assert ledger.settle([Settlement(first, "failed"), Settlement(second, "awaiting")], now=NOW) == 1
+    assert ledger.counts(EDITION) == {"sent": 1, "awaiting": 1}
+
+
+def test_nothing_to_settle_is_no_work(ledger):
+    assert ledger.settle([], now=NOW) == 0
+
+
+def test_a_retry_waits_for_its_time_and_keeps_its_wording(ledger):
+    begin(ledger, new())
+    (claim,) = take(ledger)
+    ledger.settle([Settlement(claim, "retry", retry_at=NOW + HOUR, wording="abc", error="HTTP 503")], now=NOW)
+    assert take(ledger, now=NOW + HOUR - MINUTE) == []
+    (again,) = take(ledger, now=NOW + HOUR)
+    assert (again.key, again.attempts, again.token, again.wording) == (claim.key, 2, 2, "abc")
+
+
+def test_a_retry_without_a_time_is_refused(ledger):
+    begin(ledger, new())
+    (claim,) = take(ledger)
+    with pytest.raises(LedgerError, match="a retry, and only a retry, has a time; set retry_at"):
+        ledger.settle([Settlement(claim, "retry")], now=NOW)
+
+
+def test_a_settlement_to_an_impossible_state_is_refused(ledger):
+    begin(ledger, new())
+    (claim,) = take(ledger)
+    with pytest.raises(LedgerError, match="cannot go from sending to cancelled by settle"):
+        ledger.settle([Settlement(claim, "cancelled")], now=NOW)
+
+
+def test_a_naive_time_of_sending_is_refused(ledger):
+    begin(ledger, new())
+    (claim,) = take(ledger)
+    with pytest.raises(LedgerError, match="without a zone"):
+        ledger.settle([Settlement(claim, "sent", sent_at=datetime(2026, 12, 12))], now=NOW)
+
+
+def test_the_next_moment_is_the_earliest_of_due_retry_and_lease(ledger):
+    begin(ledger, new("a", due=NOW), new("b", due=NOW), new("c", due=NOW + HOUR))
+    (a,), (b,) = take(ledger, "a", lease=20 * MINUTE), take(ledger, "b")
+
+    def next_moment():
+        return ledger.next_moment(EDITION, ["recruit"], now=NOW)
+
+    ledger.settle([Settlement(b, "retry", retry_at=NOW + 10 * MINUTE)], now=NOW)
+    assert next_moment() == Moment(NOW + 10 * MINUTE, "b", 1, "retry", NOW)
+    ledger.set_aside(EDITION, "b", 1, to="skipped", reason="", now=NOW)
+    assert next_moment() == Moment(NOW + 20 * MINUTE, "a", 1, "sending", NOW)
+    ledger.settle([Settlement(a, "sent")], now=NOW)
+    assert next_moment() == Moment(NOW + HOUR, "c", 1, "due", NOW + HOUR)
+
+
+def test_the_next_moment_looks_only_at_the_phases_asked_for(ledger):
+    begin(ledger, new("a"), new("b", phase="ignite", due=NOW + HOUR))
+    assert ledger.next_moment(EDITION, ["ignite", "aftercare"], now=NOW).step == "b"
+    assert ledger.next_moment(EDITION, ["recruit", "ignite"], now=NOW).step == "a"
+    assert ledger.next_moment(EDITION, ["nurture"], now=NOW) is None
+    assert ledger.next_moment(EDITION, [], now=NOW) is None
+
+
+def test_of_equal_moments_the_one_planned_first_then_written_first_comes_first(ledger):
+    begin(ledger, new("b"), new("a"), new("later", due=NOW + HOUR, fire_at=NOW))
+    assert ledger.next_moment(EDITION, ["recruit"], now=NOW).step == "b"
+    ledger.set_aside(EDITION, "b", 1, to="skipped", reason="", now=NOW)
+    assert ledger.next_moment(EDITION, ["recruit"], now=NOW).step == "a"
+
+
+def test_what_waits_for_a_person_has_no_next_moment(ledger):
+    begin(ledger, new("a"), new("b"))
+    (claim,) = take(ledger, "a")
+    ledger.settle([Settlement(claim, "awaiting")], now=NOW)
+    ledger.set_aside(EDITION, "b", 1, to="held", reason="late", now=NOW)
+    assert ledger.next_moment(EDITION, ["recruit"], now=NOW) is None
+
+
+def test_the_next_moment_and_claims_read_indexes_and_sort_nothing(tmp_path):
+    """On a million rows a scan or a sort would be felt at every wake."""
+    from sqlalchemy import event
+
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    begin(ledger, new())
+    said = []
+    event.listen(ledger.store.engine, "before_cursor_execute", lambda *said_: said.append(said_[2:4]))
+    ledger.next_moment(EDITION, ["recruit"], now=NOW)
+    take(ledger)
+    asked = [each for each in said if "delivery" in each[0]]
+    with ledger.store.read() as connection:
+        plans = [str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", args).all()) for sql, args in asked]
+    ledger.close()
+    assert len(plans) == 3
+    assert not [plan for plan in plans if "SCAN delivery" in plan]
+    assert all(f"INDEX ix_delivery_{name}" in plans[0] for name in ("due", "retry", "sending"))
+    assert "INDEX ix_delivery_step " in plans[1]
+    assert "INDEX ix_delivery_step_retry " in plans[2]
+    assert "B-TREE" not in plans[1] + plans[2]
+
+
+def test_a_key_is_split_at_its_first_three_slashes():
+    assert split_key("a@1/step/2/g1/m/x") == ("a@1", "step", 2, "g1/m/x")
+
+
+@pytest.mark.parametrize("text", ["", "a@1", "a@1/step", "a@1/step/x/g", "a@1/step/1/", "a@1/step/²/g"])
+def test_what_is_not_a_key_is_refused(text):
+    with pytest.raises(LedgerError, match="is not a delivery key; write EDITION/STEP/OCCURRENCE/RECIPIENT"):
+        split_key(text)
+
+
+def test_the_idempotency_key_depends_on_the_delivery_key_alone():
+    assert idempotency_key("a@1/step/1/g1") == "drm_12876ea076e4a862a41289111f997dc1"
