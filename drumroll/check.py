@@ -4,12 +4,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from drumroll.capability import Capability
-from drumroll.errors import Finding, LaunchRefusedError
+from drumroll.errors import Finding, LaunchRefusedError, UsageError
 from drumroll.launchfile.load import Findings, did_you_mean, load_launch
+from drumroll.launchfile.models import Launch
 from drumroll.launchfile.references import check_references
 from drumroll.launchfile.strict import Path as DocPath
+from drumroll.moments import MomentError, instant
 from drumroll.plan.compile import compile_plan, planned_remedy
 from drumroll.plan.model import Plan, PlannedStep
 from drumroll.words.collect import Collected
@@ -45,11 +48,13 @@ def check_file(file: Path, *, opens: str | None = None, now: datetime | None = N
     """Load, compile and read every text of a launch file.
 
     `opens` overrides the opening; with `now`, an opening that has passed is a warning. Raises UsageError when the file
-    or its project directory is missing; everything else is a finding.
+    or its project directory is missing, or `opens` is no moment; everything else is a finding.
     """
     launch, findings = load_launch(file)
     if launch is None:
         return Checked(file, file.parent, _sorted(findings), None, {}, {})
+    if opens is not None:
+        _check_opens(opens, launch)
     project = find_project(file.parent)
     if launch.locale not in LOCALES:
         findings.add(
@@ -69,6 +74,13 @@ def check_file(file: Path, *, opens: str | None = None, now: datetime | None = N
     return Checked(file, project, _sorted(findings), None if findings.errors else plan, capabilities, texts)
 
 
+def _check_opens(opens: str, launch: Launch) -> None:
+    try:
+        instant(opens, zone=ZoneInfo(launch.timezone))
+    except MomentError as error:
+        raise UsageError(str(error), where="--opens") from error
+
+
 def _sorted(findings: Findings) -> list[Finding]:
     return sorted(findings.items, key=lambda finding: finding.line)
 
@@ -84,6 +96,7 @@ def _check_words(plan: Plan, capabilities: Mapping[str, Capability], findings: F
         if not text:
             findings.add("template/empty", path, f"templates/{step.template} says nothing", "write the text")
         _check_serial(words, step, text, path, findings)
+        _check_reveals(plan, step, text, path, findings)
         _check_size(plan, step, text, capabilities, path, findings)
     return texts
 
@@ -111,6 +124,14 @@ def _check_serial(words: Words, step: PlannedStep, text: str, path: DocPath, fin
         if teaser[part] not in text:
             what = f"templates/{step.template} does not tease the {name} of {teaser['label']} ({teaser[part]})"
             findings.add("teaser/missing", path, what, f"use {{{{ teaser.{part} }}}} in it")
+
+
+def _check_reveals(plan: Plan, step: PlannedStep, text: str, path: DocPath, findings: Findings) -> None:
+    for position, fact in enumerate(step.reveals):
+        if plan.launch.facts[fact] not in text:
+            what = f'templates/{step.template} does not tell the fact "{fact}" that it reveals'
+            remedy = f"use {{{{ facts.{fact} }}}} in it, or reveal it in another step"
+            findings.add("reveal/untold", (*path, "reveals", position), what, remedy, severity="warning")
 
 
 def _check_size(

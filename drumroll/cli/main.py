@@ -5,6 +5,7 @@ Exit codes: 0 done (warnings too), 1 findings, refusals, held gates or unknown d
 """
 
 import importlib
+import io
 import os
 import sys
 
@@ -58,6 +59,9 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an ASCII terminal, or a file name that is no text, ends no command
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:

@@ -4,14 +4,19 @@ import re
 from datetime import date, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 
-from drumroll.errors import UsageError
+from drumroll.errors import DrumrollError, UsageError
+from drumroll.launchfile.community import CURRENCY
+from drumroll.launchfile.fields import SLUG, known_zone
+from drumroll.launchfile.strict import StrictYamlError, read
+from drumroll.moments import MomentError, instant
 from drumroll.words.phrases import LOCALES
 from drumroll.words.templates import find_project
 
-_NAME = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
+_MAX_NAME = 64
 
 
 @click.command()
@@ -24,17 +29,35 @@ _NAME = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
 @click.option("--opens", metavar="AT", help='Local opening, e.g. "2027-01-16 12:00" (default: noon in four weeks).')
 def new(name: str, locale: str, timezone: str, currency: str, opens: str | None) -> None:
     """Write configs/NAME.yaml, ready to be filled in."""
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            f'"{name}" is no launch name', remedy="use lower-case letters, digits and dashes, e.g. spring-course"
-        )
+    if len(name) > _MAX_NAME or not re.fullmatch(SLUG, name):
+        remedy = f"use at most {_MAX_NAME} lower-case letters, digits and dashes, e.g. spring-course"
+        raise UsageError(f'"{name}" is no launch name', remedy=remedy)
+    _check_options(timezone, currency, opens)
     path = find_project(Path.cwd()) / "configs" / f"{name}.yaml"
     if path.exists():
         raise UsageError("exists already", where=str(path), remedy="choose another name, or edit that file")
     text = starter(name, locale=locale, timezone=timezone, currency=currency, opens=opens or default_opening())
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise DrumrollError(f"cannot be written: {error.strerror}", where=str(path)) from error
     click.echo(f"{path} written; next: drumroll check {path}, drumroll plan {path}, drumroll rehearse {path}")
+
+
+def _check_options(timezone: str, currency: str, opens: str | None) -> None:
+    try:
+        known_zone(timezone)
+    except ValueError as error:
+        raise UsageError(str(error), where="--timezone") from error
+    if not re.fullmatch(CURRENCY, currency):
+        remedy = "use the three capital letters of ISO 4217, like TWD"
+        raise UsageError(f'"{currency}" is no currency', where="--currency", remedy=remedy)
+    try:
+        instant(opens or default_opening(), zone=ZoneInfo(timezone))
+    except MomentError as error:
+        raise UsageError(str(error), where="--opens") from error
 
 
 def default_opening(today: date | None = None) -> str:
@@ -45,7 +68,17 @@ def default_opening(today: date | None = None) -> str:
 def starter(name: str, *, locale: str, timezone: str, currency: str, opens: str) -> str:
     """The text of a new launch file."""
     text = (files("drumroll") / "launchfile" / "starter.yaml").read_text(encoding="utf-8")
+    text = text.replace(": __NAME__", f": {_as_text(name)}")
     values = {"NAME": name, "LOCALE": locale, "TIMEZONE": timezone, "CURRENCY": currency, "OPENS": opens}
     for key, value in values.items():
         text = text.replace(f"__{key}__", value)
     return text
+
+
+def _as_text(name: str) -> str:
+    """A name as a YAML scalar: 2027, 0123 and no are names too, in quotes."""
+    try:
+        plain = read(name).value == name
+    except StrictYamlError:
+        plain = False
+    return name if plain else f'"{name}"'

@@ -13,6 +13,8 @@ from drumroll.plan.model import Plan, PlannedStep
 from drumroll.plan.workload import WorkDay, workload
 from drumroll.words import phrases
 
+_SHEET_WIDTH = 160  # a narrower table would lose whole columns, in a pipe above all; wrapped lines lose nothing
+
 
 @click.command()
 @launch_file
@@ -22,9 +24,9 @@ from drumroll.words import phrases
 def plan(file: Path, opens: str | None, texts: bool, as_json: bool) -> None:
     """Print the run sheet: number, local and UTC time, phase, groups, text, and the work it asks of people.
 
-    JSON: `edition, title, timezone, opens, hash`, `phases` (`name, goal, starts, gate_at, latest`), `steps` (`id, number,
-    label, phase, kind, due, local, groups, segment, topic, teases, text`) and `workload` (`day, hand_offs, gates, first,
-    last, busiest_hour, at_once`).
+    JSON: `edition, title, timezone, opens, hash`, `phases` (`name, goal, starts, gate_at, latest`), `steps` (`id,
+    number, label, phase, kind, due, local, groups, segment, topic, teases, text`) and `workload` (`day, hand_offs,
+    gates, first, last, busiest_hour, at_once`).
     """
     checked = check_file(file, opens=opens)
     compiled = checked.accepted()
@@ -115,14 +117,11 @@ def _print_sheet(checked: Checked, plan: Plan) -> None:
     from rich.text import Text
 
     console = Console(highlight=False)
+    console.width = max(console.width, _SHEET_WIDTH)
     zone, words = ZoneInfo(plan.launch.timezone), phrases.LOCALES[plan.launch.locale]
-    opens = plan.opens.astimezone(zone)
-    console.print(
-        Text(
-            f"{plan.launch.title} · {plan.edition} · opens {opens:%a %Y-%m-%d %H:%M} {plan.launch.timezone} · plan {plan.hash[:12]}"
-        )
-    )
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    opens = f"opens {plan.opens.astimezone(zone):%a %Y-%m-%d %H:%M} {plan.launch.timezone}"
+    console.print(Text(f"{plan.launch.title} · {plan.edition} · {opens} · plan {plan.hash[:12]}"))
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)  # so that only texts are cut
     for heading in ("No.", f"local ({plan.launch.timezone})", "UTC", "phase", "kind", "step", "to"):
         table.add_column(heading, no_wrap=True)
     table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1)

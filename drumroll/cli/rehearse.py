@@ -25,7 +25,7 @@ from drumroll.errors import UsageError
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for outbox, ledger and report.")
 @json_option
-def rehearse(  # noqa: PLR0917
+def rehearse(
     file: Path,
     opens: str | None,
     members: int,

@@ -87,7 +87,7 @@ class Segment(Part):
     @model_validator(mode="after")
     def _some_condition(self) -> "Segment":
         if all(condition is None for _, condition in self):
-            raise ValueError("a segment needs at least one condition")
+            raise ValueError("a segment needs at least one condition; write silent_for, active_within or another")
         return self
 
 

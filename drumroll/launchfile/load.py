@@ -4,6 +4,7 @@ import difflib
 import types
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from drumroll.errors import Finding, UsageError
 from drumroll.launchfile.community import CURRENCY
-from drumroll.launchfile.fields import SLUG
+from drumroll.launchfile.fields import SLUG, write_duration
 from drumroll.launchfile.models import Launch
 from drumroll.launchfile.strict import MAX_BYTES, Document, StrictYamlError, dotted, may_be_secret, read
 from drumroll.launchfile.strict import Path as DocPath
@@ -97,6 +98,8 @@ def report_invalid(error: ValidationError, findings: Findings, *, at: DocPath = 
     """Turn pydantic's errors into findings; `at` is where in the file `model` begins."""
     told: set[DocPath] = set()
     for item in error.errors(include_url=False):
+        if item["type"] == "too_short" and item["input"]:  # its items are wrong, and told by themselves
+            continue
         loc, choice = _place(model, tuple(part for part in item["loc"] if part != "[key]"))
         if choice and loc in told:  # pydantic has one error for each type that it might have been
             continue
@@ -159,16 +162,20 @@ def _what_is_wrong(item: Any, *, hidden: bool) -> tuple[str, str]:
     named = "this value" if hidden else _named(given)
     if kind in {"literal_error", "enum"}:
         allowed = _allowed(context.get("expected", ""))
-        return (f"unknown value {named}" if not hidden else "unknown value"), did_you_mean(str(given), allowed)
+        quotes = f"write {given} without quotes" if given in allowed else ""
+        return ("unknown value" if hidden else f"unknown value {named}"), quotes or did_you_mean(str(given), allowed)
     if kind == "string_pattern_mismatch":
         form = _FORMS.get(str(context.get("pattern")), f"it must match {context.get('pattern')}")
         return f"{named} has the wrong form", form
     if kind in {"too_short", "string_too_short"}:
-        return "is empty", "write at least one"
+        return "is empty", "write at least one" if kind == "too_short" else "write something"
     if kind == "string_too_long":
         return f"{named} is too long", f"use at most {context.get('max_length')} characters"
     what, _, remedy = item["msg"].removeprefix("Value error, ").partition("; ")
     if kind != "value_error":
+        for bound in context.values():
+            if isinstance(bound, timedelta):
+                what = what.replace(repr(bound), write_duration(bound))
         return f"{named} {what.replace('Input should', 'should', 1)}", remedy
     if hidden and isinstance(given, str | int | float):
         what = what.replace(f'"{given}"', named)

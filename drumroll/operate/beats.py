@@ -16,8 +16,8 @@ from drumroll.plan.model import Plan, PlannedStep
 class Beat:
     """The next thing to do and when.
 
-    `announce`: render and send `step` (`released`: a person asked for it again); `gate`: read the phase's gate; `over`: the phase has its `verdict` (`pass`,
-    `hold` or `abort`) and nothing of it is left to do.
+    `announce`: render and send `step` (`released`: a person asked for it again); `gate`: read the phase's gate; `over`:
+    the phase has its `verdict` (`pass`, `hold` or `abort`) and nothing of it is left to do.
     """
 
     what: Literal["announce", "gate", "over"]

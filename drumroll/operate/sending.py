@@ -7,6 +7,8 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from textwrap import shorten
+from zoneinfo import ZoneInfo
 
 from drumroll.channels.base import Channel, ChannelContext, Message, Receipt, Recipient, SendError
 from drumroll.channels.registry import channel_class, parse_options
@@ -63,7 +65,7 @@ async def send_step(where: Where, ready: Ready, clock: Clock) -> Sent:
             await outbox.drain()
     finally:
         await outbox.close()
-    _tell(ledger, plan, step, ready, result, clock.now())
+    _tell(plan, step, ledger.wording(ready.sha), ready, result, clock.now())
     return result
 
 
@@ -79,19 +81,18 @@ async def recover_step(where: Where, ready: Ready, clock: Clock) -> Sent:
     return outbox.result
 
 
-def _tell(ledger: Ledger, plan: Plan, step: PlannedStep, ready: Ready, result: Sent, now: datetime) -> None:
-    first_line = ledger.wording(ready.sha).partition("\n")[0]
-    title = first_line if ready.label and ready.label in first_line else f"{ready.label} {first_line}".strip()
-    said = result.summary() + (f" ({ready.ruling.reason})" if ready.ruling.reason else "")
-    tell(f"{title}  →  {said}", at=now, timezone=plan.launch.timezone, edition=plan.edition)
+def _tell(plan: Plan, step: PlannedStep, text: str, ready: Ready, result: Sent, now: datetime) -> None:
+    zone = plan.launch.timezone
+    if set(result.states) == {"awaiting"}:  # what a person posts later is not said yet: no number here
+        title = f"for {step.due.astimezone(ZoneInfo(zone)):%H:%M} by hand: {step.id}"
+    else:
+        first_line = shorten(text.partition("\n")[0], 60, placeholder=" …")
+        title = first_line if ready.label else f"({step.kind}) {first_line}"
+    why = f" ({ready.ruling.reason})" if ready.ruling.reason else ""
+    tell(f"{title}  →  {result.summary()}{why}", at=now, timezone=zone, edition=plan.edition)
     for recipient, error in result.errors.items():
-        tell(
-            f"{step.id} to {recipient}: {error}",
-            at=now,
-            timezone=plan.launch.timezone,
-            edition=plan.edition,
-            level=logging.WARNING,
-        )
+        line = f"{step.id} to {recipient}: {error}"
+        tell(line, at=now, timezone=zone, edition=plan.edition, level=logging.WARNING)
 
 
 class _Outbox:

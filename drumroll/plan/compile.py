@@ -160,7 +160,7 @@ def _steps(
             due = _at(step.at, (*path, "at"), zone, opening, findings)
             if due is None or template is None or name not in phases:
                 continue
-            _check_inside(step, due, phases[name], path, zone, findings)
+            _check_inside(due, phases[name], path, zone, findings)
             steps.append(_planned(launch, name, step, due, template, _target(step, due, path, zone, opening, findings)))
     return steps
 
@@ -175,9 +175,7 @@ def _remedy_templates(launch: Launch, template_for: TemplateFor) -> dict[str, st
     return names
 
 
-def _check_inside(
-    step: Step, due: datetime, phase: PlannedPhase, path: Path, zone: ZoneInfo, findings: Findings
-) -> None:
+def _check_inside(due: datetime, phase: PlannedPhase, path: Path, zone: ZoneInfo, findings: Findings) -> None:
     if due < phase.starts:
         what = f"{_local(due, zone)} is before {phase.name} starts ({_local(phase.starts, zone)})"
         findings.add("step/outside-phase", (*path, "at"), what, "move the step, or start the phase earlier")

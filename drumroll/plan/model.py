@@ -46,7 +46,8 @@ class Plan(Part):
     """One edition of a launch, ready to run.
 
     `hash` covers the launch file's meaning, the template sources in `templates` (name below `templates/` → source) and
-    the compiler's schema. Steps are in order of their instants. `remedy_templates` names the template of each remedy step.
+    the compiler's schema. Steps are in order of their instants. `remedy_templates` names the template of each remedy
+    step.
     """
 
     schema_version: int

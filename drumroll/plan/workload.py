@@ -12,7 +12,7 @@ from drumroll.plan.model import Plan
 
 @dataclass(frozen=True, slots=True)
 class WorkDay:
-    """One local day's work. `busiest_hour` is the local hour (0-23) with most hand-offs, `at_once` how many fall in it."""
+    """One local day's work. `busiest_hour` is the local hour (0-23) with most hand-offs, `at_once` how many it has."""
 
     day: date
     hand_offs: int

@@ -81,9 +81,9 @@ class Community:
         `posts` are all that reached groups so far; one told late is heard at `since`. What was to happen before the
         first call's `since` happens at it. `until` is the next call's `since`.
         """
-        if since >= until:  # nothing fits in, not even what is overdue
+        if since >= until:  # not even what is overdue fits in
             return []
-        news = {post for post in posts if post.at < until} - self._heard
+        news = set(posts) - self._heard
         self._heard |= news
         for post in sorted(news, key=lambda post: (post.at, post.step, post.group, post.id or "")):
             self._times[post.step, post.group] += 1

@@ -12,7 +12,7 @@ from drumroll.words.render import WordsError
 FOLDER = "pages"
 
 
-def render_page(project: Path, name: str, **values: Any) -> str:
+def render_page(project: Path, name: str, /, **values: Any) -> str:
     """The page `templates/pages/NAME` of the project, filled with `values`.
 
     Escapes always: `select_autoescape()` goes by the file's ending and leaves `.html.j2` alone. Raises UsageError for a

@@ -40,16 +40,10 @@ class Unknown(StrictUndefined):
     """Undefined, and it says so as the template does: `facts.host`."""
 
     @property
-    def name(self) -> str:
-        """The whole name as a template writes it."""
-        owner = f"{self._undefined_obj!r}." if isinstance(self._undefined_obj, Named) else ""
-        return f"{owner}{self._undefined_name}"
-
-    @property
     def _undefined_message(self) -> str:
         if self._undefined_hint or not isinstance(self._undefined_obj, Named):
             return super()._undefined_message
-        return f"{self.name} is undefined"
+        return f"{self._undefined_obj!r}.{self._undefined_name} is undefined"
 
 
 def printed(value: Any) -> Any:
@@ -63,6 +57,8 @@ def printed(value: Any) -> Any:
 class Sandbox(ImmutableSandboxedEnvironment):
     """The sandbox, plus a bound on what one operator may build: `'a' * 10**8` is refused, not rendered."""
 
+    intercepted_binops = frozenset(["+", "*", "**", "%"])
+
     def __init__(self, loader: BaseLoader) -> None:
         super().__init__(
             loader=loader,
@@ -75,8 +71,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
         for name in _LEFT_OUT:
             self.filters.pop(name, None)
         self.globals.pop("lipsum", None)
-
-    intercepted_binops = frozenset(["+", "*", "**", "%"])
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "+":

@@ -1,0 +1,394 @@
+"""The commands that read the ledger, and the few that write a person's word into it."""
+
+import json
+import sys
+from datetime import timedelta
+
+import pytest
+from small_launch import EDITION, NOW, STARTS, begun, halfway, held, ledger_of
+
+from drumroll.cli.main import main
+from drumroll.clock import VirtualClock, use_clock
+from drumroll.ledger.model import Settlement
+from drumroll.ledger.schema import HEAD
+
+CLUE_ONE, CLUE_TWO = f"{EDITION}/clue/1/one", f"{EDITION}/clue/1/two"
+
+
+@pytest.fixture
+def drumroll(tmp_path, monkeypatch, capsys):
+    """Runs the command in the project at NOW: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DRUMROLL_LEDGER", raising=False)
+    use_clock(VirtualClock(NOW))
+
+    def run(*arguments, now=NOW):
+        use_clock(VirtualClock(now))
+        monkeypatch.setattr(sys, "argv", ["drumroll", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return ended.value.code, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def as_json(drumroll):
+    def run(*arguments, **more):
+        code, out, err = drumroll(*arguments, "--json", **more)
+        assert err == ""
+        return code, json.loads(out)
+
+    return run
+
+
+# status
+
+
+def test_status_tells_machines_where_it_stands(tmp_path, as_json, snapshot):
+    halfway(tmp_path)
+    code, document = as_json("status")
+    assert code == 1
+    assert document == snapshot
+
+
+def test_status_is_content_while_nothing_needs_a_person(tmp_path, drumroll):
+    begun(tmp_path)
+    code, out, _ = drumroll("status", "spring", now=STARTS)
+    assert code == 0
+    assert "in recruit, 0 of 6 deliveries sent, opens Sat 2027-03-06 12:00 UTC" in out
+    assert "next: hello, number 1, Wed 2027-03-03 10:00" in out
+
+
+def test_status_ends_with_1_for_a_held_gate_and_says_how_to_decide(tmp_path, as_json):
+    held(tmp_path)
+    ledger_of(tmp_path).resolve(CLUE_ONE, "sent", by="Ann", reason="seen", now=NOW)
+    code, document = as_json("status", now=NOW + timedelta(hours=2))
+    gate = document["editions"][0]["needs"][0]
+    assert (code, gate["what"], gate["key"]) == (1, "gate", "recruit")
+    assert gate["command"] == f"drumroll gate {EDITION} recruit --decide pass --by NAME --reason TEXT"
+    assert "active_rate" in gate["why"]
+
+
+def test_an_overdue_hand_off_is_listed_but_no_failure(tmp_path, as_json):
+    halfway(tmp_path)
+    ledger_of(tmp_path).resolve(CLUE_ONE, "sent", by="Ann", reason="seen", now=NOW)
+    code, document = as_json("status")
+    assert code == 0
+    assert document["editions"][0]["needs"] == [
+        {"what": "hand-off", "key": CLUE_TWO, "why": "overdue by 10 m", "command": f"drumroll done {CLUE_TWO}"}
+    ]
+
+
+def test_an_ended_edition_has_neither_a_phase_nor_a_next_step(tmp_path, as_json):
+    halfway(tmp_path)
+    ledger_of(tmp_path).set_edition_state(EDITION, "done", now=NOW)
+    _, document = as_json("status")
+    edition = document["editions"][0]
+    assert (edition["state"], edition["phase"], edition["next"]) == ("done", None, None)
+    assert [need["what"] for need in edition["needs"]] == ["unknown"]
+
+
+def test_status_without_a_ledger_says_what_to_do(tmp_path, drumroll):
+    (tmp_path / "templates").mkdir()
+    code, out, err = drumroll("status")
+    assert (code, out) == (1, "")
+    assert "there is no ledger yet; start a launch first" in err
+
+
+def test_an_unknown_launch_names_the_known_ones(tmp_path, drumroll):
+    begun(tmp_path)
+    for command in (["status"], ["metrics"], ["gate"], ["today"], ["deliveries"], ["report"]):
+        extra = ["recruit"] if command == ["gate"] else []
+        code, _, err = drumroll(*command, "sprong", *extra)
+        assert code == 1
+        assert f'no edition or launch "sprong"; known: {EDITION}' in err
+
+
+# metrics
+
+
+def test_metrics_tells_machines_every_value(tmp_path, as_json, snapshot):
+    halfway(tmp_path)
+    code, document = as_json("metrics", EDITION)
+    assert code == 0
+    assert document == snapshot
+
+
+def test_metrics_of_one_group_are_that_groups(tmp_path, as_json):
+    halfway(tmp_path)
+    _, document = as_json("metrics", "spring", "--group", "two")
+    assert {value["group"] for value in document["values"]} == {"two"}
+    assert next(value["value"] for value in document["values"] if value["metric"] == "members") == 4
+
+
+def test_metrics_names_the_group_that_was_meant(tmp_path, drumroll):
+    begun(tmp_path)
+    code, _, err = drumroll("metrics", "spring", "--group", "too")
+    assert code == 2
+    assert 'has no group "too"; did you mean "two"?' in err
+
+
+def test_metrics_prints_names_as_they_are(tmp_path, drumroll):
+    halfway(tmp_path)
+    _, out, _ = drumroll("metrics", "spring")
+    assert "Room [one] <b>" in out
+    assert "75.0%  40.9–92.9%" in out
+    assert "Staff (1) and bots (1) are outside every number" in out
+
+
+# gate
+
+
+def test_gate_tells_machines_why_it_stands_where_it_stands(tmp_path, as_json, snapshot):
+    held(tmp_path)
+    code, document = as_json("gate", "spring", "recruit", now=NOW + timedelta(hours=2))
+    assert code == 1
+    assert document == snapshot
+
+
+def test_a_gate_that_was_not_read_yet_says_what_it_would_be(tmp_path, drumroll):
+    halfway(tmp_path)
+    code, out, _ = drumroll("gate", "spring", "recruit")
+    assert code == 0
+    assert "not read yet; planned for Thu 2027-03-04 14:00 UTC" in out
+    assert "now it would be: hold\n  members 8 (all counted) ≥ 4 ✓" in out
+
+
+def test_a_decision_is_kept_with_name_and_reason_and_frees_the_gate(tmp_path, drumroll):
+    held(tmp_path)
+    choice = ["--decide", "pass", "--by", "Ann", "--reason", "loud [enough]"]
+    code, out, _ = drumroll("gate", "spring", "recruit", *choice, now=NOW + timedelta(hours=3))
+    assert code == 0
+    assert "Thu 2027-03-04 15:10  pass by Ann: loud [enough]" in out
+    (decision,) = ledger_of(tmp_path).decisions(EDITION, "gate recruit")
+    assert (decision.choice, decision.by, decision.reason) == ("pass", "Ann", "loud [enough]")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--decide", "pass"],
+        ["--decide", "pass", "--by", "Ann"],
+        ["--decide", "pass", "--by", " ", "--reason", "x"],
+        ["--by", "Ann"],
+        ["--decide", "maybe", "--by", "Ann", "--reason", "x"],
+    ],
+)
+def test_a_decision_without_all_of_it_is_a_usage_error(tmp_path, drumroll, options):
+    held(tmp_path)
+    code, _, _ = drumroll("gate", "spring", "recruit", *options)
+    assert code == 2
+    assert ledger_of(tmp_path).decisions(EDITION, "gate recruit") == []
+
+
+def test_only_a_held_gate_can_be_decided(tmp_path, drumroll):
+    halfway(tmp_path)
+    code, _, err = drumroll("gate", "spring", "recruit", "--decide", "pass", "--by", "Ann", "--reason", "x")
+    assert code == 1
+    assert "the gate of recruit has not been read yet" in err
+
+
+def test_gate_takes_a_phase_with_a_dash_and_corrects_a_slip(tmp_path, drumroll):
+    begun(tmp_path)
+    code, _, err = drumroll("gate", "spring", "re-crut")
+    assert code == 2
+    assert 'has no phase "re-crut"; did you mean "recruit"?' in err
+
+
+# today and done
+
+
+def test_today_tells_machines_what_to_post(tmp_path, as_json, snapshot):
+    halfway(tmp_path)
+    code, document = as_json("today", "--all")
+    assert code == 0
+    assert document == snapshot
+
+
+def test_today_prints_the_text_to_copy_as_it_is(tmp_path, drumroll):
+    begun(tmp_path)
+    code, out, _ = drumroll("today", "spring", now=STARTS)
+    assert code == 0
+    assert "Wed 2027-03-03 10:00 UTC, to come (preview) · to Room two, by Ann" in out
+    assert (
+        "\nNo. 01 · Hello <script>alert(1)</script> [bold]all[/bold]\nSecond line\nNext: tomorrow at 12:00, a clue\n"
+        in out
+    )
+    assert "doors" not in out
+
+
+def test_today_says_how_overdue_a_hand_off_is(tmp_path, drumroll):
+    halfway(tmp_path)
+    _, out, _ = drumroll("today", now=NOW + timedelta(minutes=2))
+    assert "overdue by 12 m · to Room two, by Ann" in out
+    assert CLUE_TWO in out
+
+
+def test_today_without_a_launch_leaves_out_what_has_ended(tmp_path, as_json):
+    halfway(tmp_path)
+    ledger_of(tmp_path).set_edition_state(EDITION, "aborted", now=NOW)
+    assert as_json("today")[1] == {"items": []}
+    assert [item["key"] for item in as_json("today", "spring")[1]["items"]] == [CLUE_TWO]
+
+
+def test_no_text_can_move_the_cursor_of_the_terminal(tmp_path, drumroll):
+    where = begun(tmp_path)
+    ledger, at = ledger_of(tmp_path), STARTS + timedelta(minutes=30)
+    sha = ledger.keep_wording(EDITION, "hello", 1, "a\x1b[2Jb 👩\u200d👧", now=at)
+    (claim,) = ledger.claim(EDITION, "hello", 1, now=at, limit=5, lease=timedelta(seconds=9))
+    ledger.settle([Settlement(claim, "awaiting", wording=sha)], now=at)
+    _, out, _ = drumroll("today", where.edition, now=at)
+    assert "a[2Jb 👩\u200d👧" in out
+    assert "\x1b" not in out
+
+
+def test_done_ticks_off_and_says_how_late(tmp_path, as_json, snapshot):
+    halfway(tmp_path)
+    code, document = as_json("done", CLUE_TWO, "--by", "Ann")
+    assert code == 0
+    assert document == snapshot
+    assert ledger_of(tmp_path).delivery(CLUE_TWO).state == "sent"
+
+
+def test_done_takes_the_login_name(tmp_path, drumroll, monkeypatch):
+    halfway(tmp_path)
+    monkeypatch.setenv("LOGNAME", "jonah")
+    code, out, _ = drumroll("done", CLUE_TWO, CLUE_TWO)
+    assert code == 0
+    assert out == f"{CLUE_TWO}: sent, 10 m late, ticked off by jonah\n"
+
+
+def test_done_ticks_off_nothing_when_one_key_is_wrong(tmp_path, drumroll):
+    halfway(tmp_path)
+    hello = f"{EDITION}/hello/1/two"
+    code, _, err = drumroll("done", CLUE_TWO, hello, "--by", "Ann")
+    assert code == 1
+    assert f"{hello}: is sent; nothing waits to be ticked off" in err
+    assert ledger_of(tmp_path).delivery(CLUE_TWO).state == "awaiting"
+
+
+def test_done_finds_the_key_that_was_meant(tmp_path, drumroll):
+    halfway(tmp_path)
+    code, _, err = drumroll("done", f"{EDITION}/clue/1/too")
+    assert code == 1
+    assert f"did you mean {CLUE_TWO}" in err
+
+
+# deliveries and resolve
+
+
+def test_deliveries_tells_machines_every_state(tmp_path, as_json, snapshot):
+    halfway(tmp_path)
+    code, document = as_json("deliveries", "spring")
+    assert code == 1
+    assert document == snapshot
+
+
+def test_deliveries_of_one_step_or_state(tmp_path, as_json):
+    halfway(tmp_path)
+    _, of_step = as_json("deliveries", "spring", "--step", "clue")
+    _, of_state = as_json("deliveries", "spring", "--state", "unknown")
+    assert [row["key"] for row in of_step["deliveries"]] == [CLUE_ONE, CLUE_TWO]
+    assert [row["key"] for row in of_state["deliveries"]] == [CLUE_ONE]
+
+
+def test_deliveries_ends_with_0_when_none_is_unknown(tmp_path, drumroll):
+    begun(tmp_path)
+    assert drumroll("deliveries", "spring")[0] == 0
+
+
+def test_the_table_shows_whole_keys_where_it_is_piped(tmp_path, drumroll):
+    halfway(tmp_path)
+    _, out, _ = drumroll("deliveries", "spring")
+    (line,) = [line for line in out.splitlines() if CLUE_ONE in line]
+    assert "unknown" in line
+    assert line.rstrip().endswith("the answer [never] came")
+
+
+def test_deliveries_names_the_step_that_was_meant(tmp_path, drumroll):
+    begun(tmp_path)
+    code, _, err = drumroll("deliveries", "spring", "--step", "clu")
+    assert code == 2
+    assert 'has no step "clu"; did you mean "clue"?' in err
+
+
+def test_resolve_records_the_answer(tmp_path, as_json, snapshot):
+    halfway(tmp_path)
+    code, document = as_json("resolve", CLUE_ONE, "--as", "sent", "--by", "Ann", "--reason", "seen in the room")
+    assert code == 0
+    assert document == snapshot
+    (decision,) = ledger_of(tmp_path).decisions(EDITION, CLUE_ONE)
+    assert (decision.choice, decision.by, decision.reason) == ("sent", "Ann", "seen in the room")
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        (f"{EDITION}/hello/1/one", 'is sent, which "sent" does not answer; only held, unknown and failed'),
+        (CLUE_TWO, "tick it off with `drumroll done`"),
+    ],
+)
+def test_resolve_refuses_what_asks_nothing(tmp_path, drumroll, key, says):
+    halfway(tmp_path)
+    code, _, err = drumroll("resolve", key, "--as", "sent", "--by", "Ann", "--reason", "x")
+    assert code == 1
+    assert says in err
+
+
+def test_resolve_offers_the_answers_that_a_state_allows(tmp_path, drumroll):
+    begun(tmp_path)
+    ledger, at = ledger_of(tmp_path), STARTS + timedelta(hours=1)
+    claims = ledger.claim(EDITION, "hello", 1, now=at, limit=5, lease=timedelta(seconds=9))
+    ledger.settle([Settlement(claim, "failed", error="gone") for claim in claims], now=at)
+    code, _, err = drumroll("resolve", claims[0].key, "--as", "sent", "--by", "Ann", "--reason", "x")
+    assert code == 1
+    assert 'is failed, which "sent" does not answer; answer with --as resend or skip' in err
+
+
+def test_resolve_wants_a_name_and_a_reason(tmp_path, drumroll):
+    halfway(tmp_path)
+    assert drumroll("resolve", CLUE_ONE, "--as", "sent")[0] == 2
+    assert drumroll("resolve", CLUE_ONE, "--as", "sent", "--by", "", "--reason", "x")[0] == 2
+    assert ledger_of(tmp_path).delivery(CLUE_ONE).state == "unknown"
+
+
+# report and db
+
+
+def test_report_prints_its_path_last(tmp_path, drumroll):
+    halfway(tmp_path)
+    code, out, _ = drumroll("report", "spring")
+    path = out.splitlines()[-1]
+    assert code == 0
+    assert path == str(tmp_path / ".drumroll" / "reports" / f"{EDITION}.html")
+    assert "At a glance" in (tmp_path / path).read_text(encoding="utf-8")
+
+
+def test_report_tells_machines_its_head(tmp_path, as_json, snapshot):
+    halfway(tmp_path)
+    out = tmp_path / "deep" / "er" / "spring.html"
+    code, document = as_json("report", EDITION, "--out", str(out))
+    assert code == 0
+    assert document.pop("path") == str(out)
+    assert len(document.pop("plan")) == 64
+    assert document == snapshot
+
+
+def test_db_upgrade_makes_a_ledger_and_says_so_once(tmp_path, drumroll, as_json):
+    url = f"sqlite:///{tmp_path}/new/ledger.db"
+    code, document = as_json("db", "upgrade", "--ledger", url)
+    assert (code, document) == (0, {"ledger": f"{tmp_path}/new/ledger.db", "before": None, "after": HEAD})
+    code, out, _ = drumroll("db", "upgrade", "--ledger", url)
+    assert (code, out) == (0, f"{tmp_path}/new/ledger.db: already at {HEAD}\n")
+
+
+def test_db_upgrade_leaves_another_programs_database_alone(tmp_path, drumroll):
+    import sqlite3
+
+    with sqlite3.connect(tmp_path / "other.db") as other:
+        other.execute("CREATE TABLE theirs (x)")
+    code, _, err = drumroll("db", "upgrade", "--ledger", f"sqlite:///{tmp_path}/other.db")
+    assert code == 1
+    assert "holds another program's tables" in err
