@@ -95,6 +95,7 @@ def _check_words(plan: Plan, capabilities: Mapping[str, Capability], findings: F
             continue
         if not text:
             findings.add("template/empty", path, f"templates/{step.template} says nothing", "write the text")
+            continue
         _check_serial(words, step, text, path, findings)
         _check_reveals(plan, step, text, path, findings)
         _check_size(plan, step, text, capabilities, path, findings)

@@ -208,8 +208,11 @@ def drumroll(*arguments: object) -> Ran:
     return Ran(int(code or 0), out.getvalue(), err.getvalue())
 
 
-def drumroll_process(*arguments: object, **options: object) -> Ran:
+MAIN = "from drumroll.cli.main import main; main()"
+
+
+def drumroll_process(*arguments: object, code: str = MAIN, **options: object) -> Ran:
     """The command in a process of its own."""
-    call = [sys.executable, "-c", "from drumroll.cli.main import main; main()", *map(str, arguments)]
+    call = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(call, capture_output=True, check=False, timeout=60, **options)
     return Ran(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))

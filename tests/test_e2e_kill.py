@@ -66,8 +66,8 @@ def test_fifty_kills_lose_nothing_and_double_nothing(project, tmp_path):
     ledger_url = f"sqlite:///{tmp_path / 'ledger.db'}"
     logs = {name: tmp_path / f"{name}.jsonl" for name in ("keyed", "keyless")}
     with (
-        sink_process(logs["keyed"], "--honour-keys", "--then", "slow:0.2") as keyed,
-        sink_process(logs["keyless"], "--then", "slow:0.2") as keyless,
+        sink_process(logs["keyed"], "--honour-keys", "--then", "then-slow:0.2") as keyed,
+        sink_process(logs["keyless"], "--then", "then-slow:0.2") as keyless,
         prefect_server(tmp_path) as environ,
     ):
         file = project / "configs" / "killed.yaml"

@@ -91,6 +91,8 @@ class WebhookSink:
         self.most_at_once = max(self.most_at_once, self._under_way)
         try:
             return await self._behave(request, mode)
+        except ConnectionResetError:  # the sender died first: nothing was taken
+            return web.Response(status=499)
         finally:
             self._under_way -= 1
 

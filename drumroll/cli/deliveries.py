@@ -11,8 +11,7 @@ from drumroll.errors import DrumrollError, UsageError
 from drumroll.launchfile.load import did_you_mean
 from drumroll.ledger.model import Choice, DeliveryRow, State
 from drumroll.ledger.states import CHOICES, STATES, may
-from drumroll.plan.compile import remedy_step_id
-from drumroll.plan.model import Plan
+from drumroll.plan.model import Plan, remedy_step_id
 from drumroll.report.display import lateness, local
 
 

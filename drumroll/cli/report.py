@@ -23,11 +23,13 @@ def report(launch: str, out: Path | None, ledger: str | None, as_json: bool) -> 
     events_excluded`), `deliveries` (`planned` and how many are `sent, awaiting, held, skipped, unknown, failed,
     cancelled, to_come`), `lateness` (`automatic` and `by_hand`, each null or `n, median_ms, max_ms`), `as_of, path`.
     """
+    from drumroll.clock import current_clock
     from drumroll.operate.opening import find_edition
 
     where = find_edition(launch, ledger=ledger)
-    path = write_report(where, out)
-    told = account_of(where)
+    now = current_clock().now()
+    path = write_report(where, out, now=now)
+    told = account_of(where, now=now)
     if as_json:
         print_json(summary(told) | {"as_of": iso(told.at), "path": str(path)})
         return

@@ -8,8 +8,8 @@ from typing import Literal
 from drumroll.launchfile.models import PHASES
 from drumroll.ledger.ledger import Ledger
 from drumroll.operate.edition import Where, capabilities_of, lead
-from drumroll.plan.compile import planned_remedy, remedy_step_id
-from drumroll.plan.model import Plan, PlannedStep
+from drumroll.plan.compile import planned_remedy
+from drumroll.plan.model import Plan, PlannedStep, remedy_step_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,14 @@
 """From the ledger to what metrics read: events, people, and the posts that really reached a group."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from drumroll.activity import Person
+from drumroll.launchfile.models import StepKind
 from drumroll.ledger.ledger import Ledger
+from drumroll.ledger.model import DeliveryRow
 from drumroll.metrics.posts import Post
 from drumroll.metrics.reading import Reading
 from drumroll.plan.model import Plan
@@ -17,21 +20,16 @@ def reading_of(ledger: Ledger, plan: Plan, *, now: datetime) -> Reading:
     """Everything the ledger knows of an edition's members at `now`; registered staff are marked as such."""
     events, people = ledger.activity(plan.edition, until=now)
     known = people | _registered(plan)
-    steps = {step.id: step for step in plan.steps}
-    kinds = {f"{name}.remedy.{r.id}": r.kind for name, p in plan.launch.phases.items() if p.gate for r in p.gate.remedy}
-    posts = [
-        Post(
-            step=row.step,
-            kind=steps[row.step].kind if row.step in steps else kinds.get(row.step, "prompt"),
-            group=row.group,
-            at=row.sent_at or row.due_at,
-            number=steps[row.step].number if row.step in steps else None,
-            id=row.message_id,
-        )
-        for row in ledger.deliveries(plan.edition, state="sent")
-        if row.member is None
-    ]
+    rows = ledger.deliveries(plan.edition, state="sent")
+    kinds = plan.kinds()
+    posts = [post_of(row, kinds, at=row.sent_at or row.due_at) for row in rows if row.member is None]
     return Reading(events=events, people=list(known.values()), posts=posts, groups=plan.launch.group_ids(), now=now)
+
+
+def post_of(row: DeliveryRow, kinds: Mapping[str, tuple[StepKind, int | None]], *, at: datetime) -> Post:
+    """A delivery that reached its group at `at`, as metrics see it; `kinds` is `Plan.kinds()`."""
+    kind, number = kinds[row.step]
+    return Post(step=row.step, kind=kind, group=row.group, at=at, number=number, id=row.message_id)
 
 
 def _registered(plan: Plan) -> dict[str, Person]:
@@ -48,6 +46,6 @@ def sync_sources(ledger: Ledger, plan: Plan, project: Path) -> int:
     new = 0
     for source in plan.launch.community.sources:
         export = source_for(source.kind).read(project / source.path, zone=ZoneInfo(source.timezone or "UTC"))
-        ours = relabel(export, group=source.group, mapping=source.map)
+        ours = relabel(export, group=source.group, mapping=source.map, silent_ok=True)
         new += ledger.take_in(plan.edition, ours.people, ours.events)
     return new

@@ -10,7 +10,7 @@ from drumroll.launchfile.load import Findings
 from drumroll.launchfile.models import PHASES, Launch, OnLate, Phase, PhaseName, RemedyStep, Step
 from drumroll.launchfile.strict import Path
 from drumroll.moments import MomentError, instant
-from drumroll.plan.model import Plan, PlannedPhase, PlannedStep
+from drumroll.plan.model import Plan, PlannedPhase, PlannedStep, remedy_step_id
 
 SCHEMA_VERSION = 1
 
@@ -70,11 +70,6 @@ def plan_hash(launch: Launch, sources: Mapping[str, str]) -> str:
     document = {"schema": SCHEMA_VERSION, "launch": launch.model_dump(mode="json"), "templates": dict(sources)}
     canonical = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def remedy_step_id(phase: str, remedy: RemedyStep) -> str:
-    """The id under which a remedy's deliveries stand in the ledger; occurrences count its repeats."""
-    return f"{phase}.remedy.{remedy.id}"
 
 
 def planned_remedy(plan: Plan, phase: str, remedy: RemedyStep, *, verdict_at: datetime) -> PlannedStep:

@@ -3,7 +3,12 @@
 from datetime import datetime, timedelta
 
 from drumroll.launchfile.fields import Part
-from drumroll.launchfile.models import Launch, OnLate, PhaseName, StepKind
+from drumroll.launchfile.models import Launch, OnLate, PhaseName, RemedyStep, StepKind
+
+
+def remedy_step_id(phase: str, remedy: RemedyStep) -> str:
+    """The id under which a remedy's deliveries stand in the ledger; occurrences count its repeats."""
+    return f"{phase}.remedy.{remedy.id}"
 
 
 class PlannedStep(Part):
@@ -59,6 +64,14 @@ class Plan(Part):
     remedy_templates: dict[str, str] = {}
     templates: dict[str, str]
     hash: str
+
+    def kinds(self) -> dict[str, tuple[StepKind, int | None]]:
+        """Kind and number of every step by id, the remedies of the gates included."""
+        kinds: dict[str, tuple[StepKind, int | None]] = {step.id: (step.kind, step.number) for step in self.steps}
+        for name, phase in self.launch.phases.items():
+            for remedy in phase.gate.remedy if phase.gate else ():
+                kinds[remedy_step_id(name, remedy)] = (remedy.kind, None)
+        return kinds
 
     def phase(self, name: str) -> PlannedPhase:
         """The phase of that name; KeyError when the launch has none such."""

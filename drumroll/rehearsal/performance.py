@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from drumroll.clock import VirtualClock, use_clock
+from drumroll.operate.beats import standing_verdict
 from drumroll.operate.edition import Where
 from drumroll.operate.gating import decide
-from drumroll.operate.beats import standing_verdict
 from drumroll.rehearsal.world import World
 from drumroll.sources.base import Export
 

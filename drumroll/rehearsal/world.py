@@ -8,7 +8,7 @@ from drumroll.clock import VirtualClock
 from drumroll.ledger.model import DeliveryRow
 from drumroll.metrics.posts import Post
 from drumroll.operate.edition import Where
-from drumroll.plan.compile import remedy_step_id
+from drumroll.operate.reading import post_of
 from drumroll.rehearsal.chance import stream
 from drumroll.rehearsal.community import Community
 from drumroll.rehearsal.crowd import Crowd, replayed
@@ -34,11 +34,7 @@ class World:
         self._crowd: Crowd = Community(plan, seed=seed, members=members) if export is None else replayed(export, plan)
         self._strangers = {person.id: person for person in self._crowd.people()}
         self._team_is_known = False
-        self._steps = {step.id: (step.kind, step.number) for step in plan.steps} | {
-            remedy_step_id(name, remedy): (remedy.kind, None)
-            for name, phase in plan.launch.phases.items()
-            for remedy in (phase.gate.remedy if phase.gate else ())
-        }
+        self._kinds = plan.kinds()
         self._counts: dict[str, int] = {}
         self._posts: dict[int, Post] = {}
         self._awaiting: list[DeliveryRow] = []
@@ -67,8 +63,7 @@ class World:
 
     def _note(self, row: DeliveryRow, at: datetime) -> None:
         if row.member is None and row.id not in self._posts:
-            kind, number = self._steps[row.step]
-            self._posts[row.id] = Post(row.step, kind, row.group, at, number, row.message_id)
+            self._posts[row.id] = post_of(row, self._kinds, at=at)
 
     def _hand_offs(self, since: datetime, until: datetime) -> list[tuple[datetime, DeliveryRow]]:
         """Which hand-offs are ticked off before `until`, when, in order of time."""

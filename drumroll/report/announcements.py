@@ -53,7 +53,7 @@ def announcements(ledger: Ledger, plan: Plan, rows: Sequence[DeliveryRow]) -> li
         by_step[row.step, row.occurrence].append(row)
     planned = {step.id: step for step in plan.steps}
     kept = {(wording.step, wording.occurrence, wording.sha): wording.text for wording in ledger.wordings(plan.edition)}
-    kinds = {f"{name}.remedy.{r.id}": r.kind for name, p in plan.launch.phases.items() if p.gate for r in p.gate.remedy}
+    kinds = plan.kinds()
     found = []
     for step_id, occurrence in {(step, 1): None for step in planned} | dict.fromkeys(by_step):
         group, step = by_step[step_id, occurrence], planned.get(step_id)
@@ -66,7 +66,7 @@ def announcements(ledger: Ledger, plan: Plan, rows: Sequence[DeliveryRow]) -> li
                 occurrence=occurrence,
                 number=number,
                 label=label(LOCALES[plan.launch.locale], number),
-                kind=step.kind if step else kinds.get(step_id, "prompt"),
+                kind=kinds[step_id][0],
                 phase=step.phase if step else group[0].phase,
                 topic=step.topic if step else None,
                 segment=step.segment if step else None,

@@ -51,18 +51,21 @@ def left_out(export: Export, *, group: str | None, mapping: Mapping[str, str] | 
     return [name for name in channels(export) if mapping and group is None and name not in mapping]
 
 
-def relabel(export: Export, *, group: str | None, mapping: Mapping[str, str] | None) -> Export:
+def relabel(
+    export: Export, *, group: str | None, mapping: Mapping[str, str] | None, silent_ok: bool = False
+) -> Export:
     """The export with groups of the launch in place of its own channels.
 
     `mapping` is channel → group; a channel that it does not name goes to `group`, or is left out when there is no
     `group` (`left_out` tells which). With neither, an export of one channel keeps its name. People who did nothing in
-    what remains are left out too. SourceError when `mapping` names a channel that is not there, or when there are
-    several channels and nothing says where they belong.
+    what remains are left out too. The group becomes part of the source's name, because two groups' files may number
+    their messages alike. SourceError when `mapping` names a channel without any event (unless `silent_ok`: a channel
+    that nobody has written in yet), or when there are several channels and nothing says where they belong.
     """
     found = channels(export)
     mapping = mapping or {}
     for name in mapping:
-        if name not in found:
+        if name not in found and not silent_ok:
             near = get_close_matches(name, found, n=1)
             remedy = f'did you mean "{near[0]}"?' if near else f"channels: {', '.join(found) or 'none'}"
             raise SourceError(f'the export has no channel "{name}" with any event', remedy=remedy)
@@ -72,7 +75,11 @@ def relabel(export: Export, *, group: str | None, mapping: Mapping[str, str] | N
             remedy="name one group for all of them, or map channel=group",
         )
     target = {name: mapping.get(name, group) for name in found} if mapping or group else {name: name for name in found}
-    events = tuple(replace(event, group=to) for event in export.events if (to := target[event.group]) is not None)
+    events = tuple(
+        replace(event, group=to, source=f"{event.source}:{to}")
+        for event in export.events
+        if (to := target[event.group]) is not None
+    )
     seen = {event.member for event in events}
     return Export(people=tuple(person for person in export.people if person.id in seen), events=events)
 

@@ -70,8 +70,8 @@ class Collected:
             what = f"templates/{name}:{error.lineno}: template syntax: {error.message}"
             self._findings.add("template/syntax", path, what, "correct the template")
             return
-        except RecursionError:
-            what = f"templates/{name}: template syntax: nested too deeply"
+        except (RecursionError, ValueError) as error:  # nested too deeply, a number too long
+            what = f"templates/{name}: template syntax: {error}"
             self._findings.add("template/syntax", path, what, "write it plainer")
             return
         for other in referenced:

@@ -2,11 +2,12 @@
 
 import re
 from datetime import datetime
-from typing import Any
+from decimal import Decimal
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from jinja2 import FunctionLoader, TemplateSyntaxError, UndefinedError, pass_context
-from jinja2.exceptions import TemplateError
+from jinja2 import FunctionLoader, TemplateSyntaxError, Undefined, UndefinedError, pass_context
+from jinja2.exceptions import TemplateError, TemplateRuntimeError
 from jinja2.runtime import Context
 
 from drumroll.errors import DrumrollError
@@ -41,13 +42,13 @@ class Words:
 
         @pass_context
         def when(context: Context, at: datetime) -> str:
-            return say.when(self.phrases, self._local(at), now=context["now"])
+            return say.when(self.phrases, self._moment(at), now=context["now"])
 
         self._environment.filters |= {
             "when": when,
-            "clock": lambda at: say.clock(self._local(at)),
-            "day": lambda at: say.day(self.phrases, self._local(at)),
-            "money": lambda amount: say.money(self.phrases, amount, plan.launch.product.currency),
+            "clock": lambda at: say.clock(self._moment(at)),
+            "day": lambda at: say.day(self.phrases, self._moment(at)),
+            "money": self._money,
         }
         self._first_told = self._facts_by_instant()
 
@@ -58,13 +59,9 @@ class Words:
         output over `MAX_CHARACTERS`.
         """
         try:
-            template = self._environment.get_template(step.template)
-            pieces, length = [], 0
-            for piece in template.generate(self._context(step, now)):
-                length += len(piece)
-                if length > MAX_CHARACTERS:
-                    raise WordsError(f"renders more than {MAX_CHARACTERS:,} characters", template=step.template)
-                pieces.append(piece)
+            text = self._rendered(step, now)
+        except WordsError:
+            raise
         except TemplateSyntaxError as error:
             name = error.name or step.template
             raise WordsError(f"template syntax: {error.message}", template=name, line=error.lineno) from error
@@ -72,10 +69,19 @@ class Words:
             raise self._explained(error, step) from error
         except (SyntaxError, RecursionError) as error:  # what Jinja2 compiled was too much for Python
             raise WordsError("nested too deeply", template=step.template, remedy="write it plainer") from error
-        except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
+        except Exception as error:  # a template may do anything with anything
             name, line = _place(error, step.template)
             raise WordsError(f"cannot be rendered: {error}", template=name, line=line) from error
-        return _plain("".join(pieces), step.template)
+        return _plain(text, step.template)
+
+    def _rendered(self, step: PlannedStep, now: datetime) -> str:
+        pieces, length = [], 0
+        for piece in self._environment.get_template(step.template).generate(self._context(step, now)):
+            length += len(piece)
+            if length > MAX_CHARACTERS:
+                raise WordsError(f"renders more than {MAX_CHARACTERS:,} characters", template=step.template)
+            pieces.append(piece)
+        return "".join(pieces)
 
     def label(self, step: PlannedStep) -> str:
         """The number as members see it."""
@@ -98,6 +104,16 @@ class Words:
 
     def _local(self, at: datetime) -> datetime:
         return at.astimezone(self.zone)
+
+    def _moment(self, at: Any) -> datetime:
+        if not isinstance(at, datetime | Undefined):
+            raise TemplateRuntimeError(f'"{at}" is no point in time like opens, counts_to or now')
+        return self._local(cast("datetime", at))
+
+    def _money(self, amount: Any) -> str:
+        if not isinstance(amount, int | float | Decimal | Undefined):
+            raise TemplateRuntimeError(f'"{amount}" is no amount like product.price')
+        return say.money(self.phrases, cast("Decimal", amount), self.plan.launch.product.currency)
 
     def _facts_by_instant(self) -> dict[str, tuple[datetime, str]]:
         told: dict[str, tuple[datetime, str]] = {}
@@ -140,7 +156,6 @@ class Words:
             message = f'tells the fact "{fact}" before its time'
             remedy = f'step "{self._first_told[fact][1]}" is the one that reveals it'
         elif isinstance(error, UndefinedError):
-            message = f"undefined: {message}"
             remedy = "add it to the step's vars or to facts, or correct the name"
         return WordsError(message, template=template, line=line, remedy=remedy)
 
