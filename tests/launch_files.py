@@ -184,7 +184,7 @@ def new_project(root: Path, text: str | bytes = LAUNCH, templates: Mapping[str, 
     project = Project(root)
     for name, source in templates.items():
         project.template(name, source)
-    project.file.parent.mkdir(exist_ok=True)
+    project.file.parent.mkdir(parents=True, exist_ok=True)
     return project.write(text)
 
 

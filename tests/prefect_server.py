@@ -30,8 +30,22 @@ def prefect_server(home: Path) -> Iterator[dict[str, str]]:
     """A running server; yields the environment in which `prefect` and `drumroll` talk to it."""
     port = free_port()
     environ = prefect_environment(home, f"http://127.0.0.1:{port}/api")
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"]
-    with (home / "server.log").open("wb") as log, subprocess.Popen(command, env=environ, stdout=log, stderr=log) as process:
+    command = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "server",
+        "start",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--no-ui",
+    ]
+    with (
+        (home / "server.log").open("wb") as log,
+        subprocess.Popen(command, env=environ, stdout=log, stderr=log) as process,
+    ):
         try:
             _wait_for(f"http://127.0.0.1:{port}/api/health", process)
             yield environ

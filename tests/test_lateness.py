@@ -12,8 +12,14 @@ DUE = datetime(2026, 12, 12, 4, tzinfo=UTC)
 
 def step(on_late="rerender", max_late=timedelta(hours=2), **changes):
     values = {
-        "id": "s", "phase": "ignite", "kind": "announcement", "due": DUE, "template": "t", "groups": ("g1",),
-        "on_late": on_late, "max_late": max_late,
+        "id": "s",
+        "phase": "ignite",
+        "kind": "announcement",
+        "due": DUE,
+        "template": "t",
+        "groups": ("g1",),
+        "on_late": on_late,
+        "max_late": max_late,
     } | changes
     return PlannedStep(**values)
 

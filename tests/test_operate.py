@@ -117,7 +117,10 @@ async def test_every_group_gets_every_message_once_in_order(stage):
 async def test_all_groups_of_a_step_get_the_same_words(stage):
     where, clock = stage()
     await drive(where, "recruit", clock, beats=10)
-    words = {line["step"]: {other["text"] for other in outbox(where) if other["step"] == line["step"]} for line in outbox(where)}
+    words = {
+        line["step"]: {other["text"] for other in outbox(where) if other["step"] == line["step"]}
+        for line in outbox(where)
+    }
     assert all(len(texts) == 1 for texts in words.values())
     assert words["first"] == {"No. 01 · hello\nthe second today at 13:00"}
 
@@ -152,7 +155,9 @@ async def test_after_an_outage_stale_messages_are_set_aside_and_nothing_bursts(s
 
 
 async def test_a_late_countdown_within_its_policy_says_the_time_that_is_left_now(stage):
-    where, clock = stage(extra='- {id: soon, at: "D 14:00", kind: countdown, counts_to: "D 16:00", template: count, on_late: rerender, max_late: 1h}')
+    where, clock = stage(
+        extra='- {id: soon, at: "D 14:00", kind: countdown, counts_to: "D 16:00", template: count, on_late: rerender, max_late: 1h}'
+    )
     await clock.sleep_until(where.plan().step("soon").due + timedelta(minutes=45))
     await drive(where, "recruit", clock, beats=4)
     assert {line["text"] for line in outbox(where) if line["step"] == "soon"} == {"1 hour 15 minutes left"}
@@ -214,7 +219,9 @@ async def test_a_step_to_a_segment_goes_to_its_members_one_by_one(stage):
     talk = [Event("test", "m1", "message", clock_start, "g1", "loud")]
     where.open().take_in(where.edition, [], talk)
     await drive(where, "recruit", clock)
-    assert [(line["group"], line["member"]) for line in outbox(where) if line["step"] == "still-there"] == [("g1", "shy")]
+    assert [(line["group"], line["member"]) for line in outbox(where) if line["step"] == "still-there"] == [
+        ("g1", "shy")
+    ]
 
 
 async def test_an_empty_segment_is_asked_once_only(stage):

@@ -11,7 +11,6 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    Field,
     PlainSerializer,
     StringConstraints,
 )
@@ -36,6 +35,13 @@ def parse_duration(text: Any) -> Any:
         days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
         return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
     raise ValueError(f'"{text}" is not a duration; write days, hours, minutes, seconds like "1d12h", "90m" or "30s"')
+
+
+def some_time(length: timedelta) -> timedelta:
+    """A duration that is not nothing."""
+    if not length:
+        raise ValueError("is no time at all; write a longer duration")
+    return length
 
 
 def write_duration(length: timedelta) -> str:
@@ -91,7 +97,7 @@ def template_name(name: str) -> str:
 Duration = Annotated[
     timedelta, BeforeValidator(parse_duration), PlainSerializer(write_duration, return_type=str, when_used="json")
 ]
-Stretch = Annotated[Duration, Field(gt=timedelta(0))]  # a duration that may not be nothing
+Stretch = Annotated[Duration, AfterValidator(some_time)]
 Number = Annotated[float, BeforeValidator(parse_number), AllowInfNan(allow_inf_nan=False)]
 PlainNumber = Annotated[float, BeforeValidator(plain_number)]
 SLUG = r"^[a-z0-9]+(?:[-_][a-z0-9]+)*$"

@@ -4,7 +4,6 @@ import difflib
 import types
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from drumroll.errors import Finding, UsageError
 from drumroll.launchfile.community import CURRENCY
-from drumroll.launchfile.fields import SLUG, write_duration
+from drumroll.launchfile.fields import SLUG
 from drumroll.launchfile.models import Launch
 from drumroll.launchfile.strict import MAX_BYTES, Document, StrictYamlError, dotted, may_be_secret, read
 from drumroll.launchfile.strict import Path as DocPath
@@ -173,9 +172,6 @@ def _what_is_wrong(item: Any, *, hidden: bool) -> tuple[str, str]:
         return f"{named} is too long", f"use at most {context.get('max_length')} characters"
     what, _, remedy = item["msg"].removeprefix("Value error, ").partition("; ")
     if kind != "value_error":
-        for bound in context.values():
-            if isinstance(bound, timedelta):
-                what = what.replace(repr(bound), write_duration(bound))
         return f"{named} {what.replace('Input should', 'should', 1)}", remedy
     if hidden and isinstance(given, str | int | float):
         what = what.replace(f'"{given}"', named)

@@ -79,9 +79,8 @@ def read(text: str) -> Document:
         _check_events(text)
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.context, error.problem) if part)
-        line = mark.line + 1 if mark else 1
+        line = _line_of(error, text)
         raise StrictYamlError(
             f"not valid YAML: {what}", line=line, remedy="check indentation, colons and quotes"
         ) from error
@@ -89,6 +88,14 @@ def read(text: str) -> Document:
         raise StrictYamlError("the file is empty", line=1, remedy="start from `drumroll new NAME`")
     lines: dict[Path, int] = {(): node.start_mark.line + 1}
     return Document(_value(node, (), lines), lines)
+
+
+def _line_of(error: yaml.MarkedYAMLError, text: str) -> int:
+    last = text.count("\n")
+    mark = error.problem_mark
+    if mark is None or mark.line > last:  # behind the end: what was never closed began before
+        mark = error.context_mark or mark
+    return min(mark.line if mark else 0, last) + 1
 
 
 def _check_events(text: str) -> None:
