@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
+from drumroll.capability import Capability
+from drumroll.channels.console import ConsoleChannel
 from drumroll.check import Checked, check_file
 from drumroll.cli.main import main
 from drumroll.errors import Finding
+from drumroll.launchfile.fields import Part
 from drumroll.plan.model import Plan
 from drumroll.words.render import Words
 
@@ -216,3 +219,14 @@ def drumroll_process(*arguments: object, code: str = MAIN, **options: object) ->
     call = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(call, capture_output=True, check=False, timeout=60, **options)
     return Ran(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+
+
+class Loudspeaker(ConsoleChannel):
+    """A channel that reaches whole groups and nobody alone; tests enter it in the registry as `LOUDSPEAKER`."""
+
+    @staticmethod
+    def capability_for(options: Part) -> Capability:
+        return Capability(max_bytes=64)
+
+
+LOUDSPEAKER = "tests.launch_files:Loudspeaker"

@@ -128,7 +128,8 @@ def _has_sent(run):
         told.append(line)
         if "→" in line:
             return True
-    assert run.wait() in {0, 1} and any(": done" in line for line in told), "".join(told)
+    assert run.wait() in {0, 1}, "".join(told)
+    assert any(": done" in line for line in told), "".join(told)
     return False
 
 

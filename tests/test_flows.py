@@ -97,7 +97,7 @@ async def test_a_whole_launch_goes_out_in_order_and_every_gate_has_a_verdict(pre
         ("ignite", "pass"),
     ]
     assert ledger.edition(where.edition).state == "done"
-    assert set(row.state for row in ledger.deliveries(where.edition)) == {"sent"}
+    assert {row.state for row in ledger.deliveries(where.edition)} == {"sent"}
 
 
 async def test_the_same_seed_gives_byte_identical_deliveries(prefect_api, project, tmp_path):

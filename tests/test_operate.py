@@ -15,6 +15,7 @@ from drumroll.ledger.ledger import open_ledger
 from drumroll.operate.beats import next_beat
 from drumroll.operate.edition import Where, begin
 from drumroll.operate.gating import decide
+from drumroll.operate.open_channels import try_channels
 from drumroll.operate.opening import close_edition
 from drumroll.operate.sending import send_step
 from drumroll.operate.watching import alarms, recover, running, sync
@@ -359,3 +360,19 @@ async def test_aborting_cancels_what_is_still_due(stage):
     close_edition(where, "abort")
     assert set(states(where).values()) == {"sent", "awaiting", "cancelled"}
     assert where.open().edition(where.edition).state == "aborted"
+
+
+async def test_a_channel_whose_secret_is_missing_is_named_before_anything_is_sent(stage, monkeypatch):
+    monkeypatch.delenv("NOWHERE_URL", raising=False)
+    where, _ = stage("{kind: webhook, url_env: NOWHERE_URL}")
+    with pytest.raises(DrumrollError, match="NOWHERE_URL"):
+        await try_channels(where)
+
+
+async def test_a_channel_that_cannot_open_is_tried_again_and_holds_up_no_other(stage, monkeypatch):
+    monkeypatch.delenv("NOWHERE_URL", raising=False)
+    where, clock = stage("{kind: webhook, url_env: NOWHERE_URL}")
+    await drive(where, "recruit", clock, beats=2)
+    assert states(where)["first/g1"] == "retry"
+    assert states(where)["first/g3"] == "awaiting"
+    assert "NOWHERE_URL" in where.open().delivery(f"{where.edition}/first/1/g1").error

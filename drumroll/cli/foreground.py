@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
@@ -52,17 +53,49 @@ def launch_flow(project: Path) -> Callable[..., Awaitable[Any]]:
 
 
 def play(performance: Coroutine[Any, Any, T]) -> T:
-    """Run a launch to its end. DrumrollError when Prefect's own server cannot be started for it."""
+    """Run a launch to its end.
+
+    Raises KeyboardInterrupt after Ctrl-C, once what was on the wire is settled, and DrumrollError when Prefect's own
+    server cannot be started.
+    """
+    stopped = False
+
+    async def until_stopped() -> T:
+        running = asyncio.ensure_future(performance)
+
+        def stop() -> None:
+            nonlocal stopped
+            stopped = True
+            running.cancel()
+            insisting.append(asyncio.ensure_future(_insist(running)))
+
+        insisting: list[asyncio.Future[None]] = []
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop)
+        return await running
+
     try:
-        return asyncio.run(performance)
-    except RuntimeError as error:
-        if "API server" not in str(error):
-            raise
-        raise DrumrollError(
-            "Prefect's temporary server did not start",
-            where=os.environ.get("PREFECT_HOME", "PREFECT_HOME"),
-            remedy="is that folder writable? Or start `prefect server start` and set PREFECT_API_URL",
-        ) from error
+        return asyncio.run(until_stopped())
+    except (Exception, asyncio.CancelledError) as error:
+        # A terminal's Ctrl-C also ends Prefect's temporary server, and then the flow cannot even report its own end.
+        if stopped:
+            raise KeyboardInterrupt from None
+        if isinstance(error, RuntimeError) and "API server" in str(error):
+            raise DrumrollError(
+                "Prefect's temporary server did not start",
+                where=os.environ.get("PREFECT_HOME", "PREFECT_HOME"),
+                remedy="is that folder writable? Or start `prefect server start` and set PREFECT_API_URL",
+            ) from error
+        raise
+
+
+async def _insist(running: asyncio.Future[Any]) -> None:
+    """Cancel again once nothing is on the wire: Prefect would go on knocking at a server that ended with Ctrl-C."""
+    from drumroll.operate.sending import on_the_wire
+
+    while not running.done():
+        await asyncio.sleep(1)
+        if not on_the_wire():
+            running.cancel()
 
 
 def tell_on(stream: Any = None) -> None:

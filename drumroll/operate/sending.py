@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,13 +9,14 @@ from datetime import datetime, timedelta
 from textwrap import shorten
 from zoneinfo import ZoneInfo
 
-from drumroll.channels.base import Channel, ChannelContext, Message, Receipt, Recipient, SendError
-from drumroll.channels.registry import channel_class, parse_options
+from drumroll.channels.base import Message, Receipt, Recipient, SendError
 from drumroll.clock import Clock
+from drumroll.errors import DrumrollError
 from drumroll.ledger.ledger import Ledger
 from drumroll.ledger.model import Claim, Settlement, idempotency_key
 from drumroll.operate.beats import planned_step
 from drumroll.operate.edition import Where, capabilities_of
+from drumroll.operate.open_channels import OpenChannels
 from drumroll.operate.story import tell
 from drumroll.operate.wording import Ready
 from drumroll.plan.model import Plan, PlannedStep
@@ -26,6 +26,14 @@ log = logging.getLogger("drumroll.sending")
 MAX_ATTEMPTS = 8
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 300.0  # seconds; doubled after each attempt
 _SETTLE_MARGIN = timedelta(seconds=5)
+
+
+_flying_anywhere: set["asyncio.Task[Settlement]"] = set()
+
+
+def on_the_wire() -> bool:
+    """Whether any request of this process still waits for its answer or its settlement."""
+    return bool(_flying_anywhere)
 
 
 @dataclass(slots=True)
@@ -111,9 +119,8 @@ class _Outbox:
         self._text = self._ledger.wording(ready.sha)
         self._groups = {group.id: group for group in plan.launch.community.groups}
         self._names = _names(self._ledger, where.edition, clock.now()) if step.segment else {}
-        self._context = ChannelContext(where.project, dict(os.environ))
         self._capabilities = capabilities_of(plan)
-        self._channels: dict[str, Channel] = {}
+        self._channels = OpenChannels(where)
 
     async def recover(self) -> None:
         """Deal with rows of this step that an engine left in `sending` and whose lease has passed (rule 3)."""
@@ -121,7 +128,7 @@ class _Outbox:
         for claim in self._ledger.expired(self._where.edition, now=now):
             if (claim.step, claim.occurrence) != (self._ready.step, self._ready.occurrence):
                 continue
-            channel = await self._channel(claim.channel)
+            channel = await self._channels.get(claim.channel)
             if (
                 channel.capability.look_up
                 and (receipt := await channel.look_up(idempotency_key(claim.key))) is not None
@@ -148,14 +155,16 @@ class _Outbox:
                 flying |= {
                     asyncio.create_task(self._attempt(claim)) for claim in self._claim(width - len(flying), lease)
                 }
+                _flying_anywhere.update(flying)
                 if not flying:
                     return
                 done, flying = await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
-                self._record([task.result() for task in done])
+                self._record_done(done)
         finally:
             if flying:  # cancelled: what is on the wire still gets its answer written down
-                done, _ = await asyncio.wait(flying, timeout=lease.total_seconds())
-                self._record([task.result() for task in done])
+                done, late = await asyncio.wait(flying, timeout=lease.total_seconds())
+                self._record_done(done)
+                _flying_anywhere.difference_update(late)
 
     def _claim(self, free: int, lease: timedelta) -> list[Claim]:
         if not free:
@@ -173,15 +182,16 @@ class _Outbox:
 
     async def close(self) -> None:
         """Close every channel that was opened."""
-        for channel in self._channels.values():
-            await channel.close()
+        await self._channels.close()
 
     async def _attempt(self, claim: Claim) -> Settlement:
         try:
-            channel = await self._channel(claim.channel)
+            channel = await self._channels.get(claim.channel)
             receipt = await channel.send(self._message(claim))
         except SendError as error:
             return self._after_error(claim, error)
+        except DrumrollError as error:  # the channel could not be opened: nothing was sent
+            return self._after_error(claim, SendError(str(error), kind="transient"))
         except Exception as error:  # a channel's own bug must not leave a row without a settlement
             log.exception("channel %s failed unexpectedly", claim.channel)
             return self._after_error(
@@ -213,6 +223,10 @@ class _Outbox:
             retry_at=self._clock.now() + timedelta(seconds=wait),
         )
 
+    def _record_done(self, done: set["asyncio.Task[Settlement]"]) -> None:
+        self._record([task.result() for task in done])
+        _flying_anywhere.difference_update(done)
+
     def _record(self, settlements: list[Settlement]) -> None:
         if not settlements:
             return
@@ -233,14 +247,6 @@ class _Outbox:
             recipient=Recipient(group.id, group.name, group.address, claim.member, member_name),
             text=self._text,
         )
-
-    async def _channel(self, name: str) -> Channel:
-        if name not in self._channels:
-            spec = self._plan.launch.community.channels[name]
-            channel = channel_class(spec.kind)(name, parse_options(spec.kind, spec.options), self._context)
-            await channel.open()
-            self._channels[name] = channel
-        return self._channels[name]
 
     def _lease(self, name: str) -> timedelta:
         return timedelta(seconds=self._capabilities[name].timeout) + _SETTLE_MARGIN

@@ -83,9 +83,9 @@ class Collected:
 
     def _remedy(self, names: list[str], phase: str, step: Step | RemedyStep) -> str:
         root = self._project / "templates" / self._launch.locale
-        known = sorted(file.relative_to(root).as_posix().removesuffix(SUFFIX) for file in root.rglob(f"*{SUFFIX}"))
-        return did_you_mean(
-            step.template or f"{phase}/{step.id}",
-            known,
-            otherwise="create one of: " + ", ".join(f"templates/{name}" for name in names),
-        )
+        files = sorted(root.rglob(f"*{SUFFIX}"))
+        if step.template:
+            word, known = step.template, [file.relative_to(root).as_posix().removesuffix(SUFFIX) for file in files]
+        else:
+            word, known = step.id, [file.name.removesuffix(SUFFIX) for file in files if file.parent.name == phase]
+        return did_you_mean(word, known, otherwise="create one of: " + ", ".join(f"templates/{name}" for name in names))
