@@ -197,7 +197,7 @@ async def _serve(options: argparse.Namespace) -> None:
         port=options.port,
     )
     async with sink:
-        print(sink.port, flush=True)  # noqa: T201 - how the parent learns the port
+        print(sink.port, flush=True)
         await asyncio.Event().wait()
 
 

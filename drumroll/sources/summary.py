@@ -51,9 +51,7 @@ def left_out(export: Export, *, group: str | None, mapping: Mapping[str, str] | 
     return [name for name in channels(export) if mapping and group is None and name not in mapping]
 
 
-def relabel(
-    export: Export, *, group: str | None, mapping: Mapping[str, str] | None, silent_ok: bool = False
-) -> Export:
+def relabel(export: Export, *, group: str | None, mapping: Mapping[str, str] | None, silent_ok: bool = False) -> Export:
     """The export with groups of the launch in place of its own channels.
 
     `mapping` is channel → group; a channel that it does not name goes to `group`, or is left out when there is no
