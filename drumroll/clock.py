@@ -3,12 +3,17 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time (UTC) and waits for it."""
+    """Tells the time (UTC) and waits for it.
+
+    `patience` is how long to sleep at most before asking the ledger again what is next; None: as long as it takes.
+    """
+
+    patience: timedelta | None
 
     def now(self) -> datetime:
         """The current instant, UTC."""
@@ -22,6 +27,7 @@ class Clock(Protocol):
 class WallClock:
     """The real time. Sleeps in slices, so that a suspended machine or a moved clock is noticed within a second."""
 
+    patience: timedelta | None = timedelta(seconds=15)
     _SLICE = 1.0
 
     def now(self) -> datetime:
@@ -38,6 +44,8 @@ class VirtualClock:
     `on_advance(since, until)` is awaited before the clock shows `until`; whatever members or operators did in between
     is then in the ledger.
     """
+
+    patience: timedelta | None = None
 
     def __init__(self, start: datetime) -> None:
         self._now = start

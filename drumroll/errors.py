@@ -33,6 +33,13 @@ class LedgerError(DrumrollError):
     """The ledger cannot be opened, read or written as asked."""
 
 
+class LedgerBusyError(LedgerError):
+    """The ledger cannot be used for the moment: it is locked, overloaded, or its server went away. Try again later.
+
+    Nothing was written, except perhaps when the connection was lost while committing.
+    """
+
+
 class SourceError(DrumrollError):
     """An export cannot be read; nothing of it was taken in."""
 

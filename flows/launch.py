@@ -13,7 +13,7 @@ from flows.ignite import ignite
 from flows.nurture import nurture
 from flows.operate import see_out
 from flows.recruit import recruit
-from tasks.edition import close_launch, open_launch
+from tasks.edition import close_launch, open_launch, over
 
 PHASES = {"recruit": recruit, "build_up": build_up, "nurture": nurture, "ignite": ignite, "aftercare": aftercare}
 
@@ -31,11 +31,15 @@ async def launch(file: str, opens: str | None = None, ledger: str | None = None)
     `Completed` with the name Held; decide, then run it again.
     """
     where = await open_launch(file, opens, ledger)
+    if (state := over(where)) is not None:
+        return Completed(name=state.capitalize(), message=f"{where.edition} is {state}", data=state)
     with tags("drumroll", where.edition):
         for phase in where.plan().phases:
-            verdict = await PHASES[phase.name](where.edition, where.ledger, where.project)
+            verdict = await PHASES[phase.name](where.edition, ledger, where.project)
             if verdict != "pass":
                 state = await close_launch(where, verdict)
+                if verdict == "abort":
+                    await see_out(where, phase.name)
                 return Completed(name=state.capitalize(), message=f"{state} at the gate of {phase.name}", data=state)
-        await see_out(where)
+        await see_out(where, phase.name)
         return await close_launch(where, "pass")

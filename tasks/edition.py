@@ -7,7 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from drumroll.operate.edition import Where
 from drumroll.operate.open_channels import try_channels
-from drumroll.operate.opening import close_edition, find_edition, open_edition
+from drumroll.operate.opening import close_edition, ended, find_edition, open_edition
 
 
 @task(name="open edition", task_run_name="open {file}", cache_policy=NO_CACHE)
@@ -16,6 +16,11 @@ async def open_launch(file: str, opens: str | None, ledger: str | None) -> Where
     where = open_edition(Path(file), opens=opens, ledger=ledger)
     await try_channels(where)
     return where
+
+
+def over(where: Where) -> str | None:
+    """How the edition ended, if it has."""
+    return ended(where)
 
 
 def here(edition: str, ledger: str | None, project: str | None) -> Where:

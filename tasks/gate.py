@@ -11,7 +11,9 @@ from tasks.show import show_gate
 
 @task(name="gate", task_run_name="gate of {phase}", cache_policy=NO_CACHE)
 async def gate(where: Where, phase: str) -> str:
-    """Measure, judge and write down; the verdict."""
+    """Measure, judge and write down; the verdict, or "" when another engine has just read it."""
     judgement = read_gate(where, phase, now=current_clock().now())
+    if judgement is None:
+        return ""
     await show_gate(where, phase, judgement)
     return judgement.verdict

@@ -1,11 +1,17 @@
 """Databases for tests: every `ledger_url` test runs on SQLite and on a real PostgreSQL."""
 
+import os
 import shutil
 import tempfile
 import uuid
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples every time: a red run is then about the change at hand. Search wider with HYPOTHESIS_PROFILE=default.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 DATABASES = ["sqlite", "postgresql"]
 

@@ -22,5 +22,5 @@ async def drive(where, phase: str, clock: Clock, *, beats: int = 1_000) -> str:
 
 
 async def say(where, beat, clock: Clock) -> Sent:
-    ready = make_ready(where, beat.step, beat.occurrence, now=clock.now(), released=beat.released)
+    ready = make_ready(where, beat, now=clock.now())
     return await send_step(where, ready, clock)

@@ -87,7 +87,7 @@ def test_an_ended_edition_has_neither_a_phase_nor_a_next_step(tmp_path, as_json)
     _, document = as_json("status")
     edition = document["editions"][0]
     assert (edition["state"], edition["phase"], edition["next"]) == ("done", None, None)
-    assert [need["what"] for need in edition["needs"]] == ["unknown"]
+    assert [need["what"] for need in edition["needs"]] == ["unknown", "hand-off"]
 
 
 def test_status_without_a_ledger_says_what_to_do(tmp_path, drumroll):

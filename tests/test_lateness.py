@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from drumroll.operate.lateness import PUNCTUAL, rule
+from drumroll.operate.lateness import PUNCTUAL, rule, rule_released
 from drumroll.plan.model import PlannedStep
 
 DUE = datetime(2026, 12, 12, 4, tzinfo=UTC)
@@ -66,9 +66,20 @@ def test_a_late_message_with_policy_hold_is_held():
 def test_a_countdown_whose_target_has_passed_is_skipped_whatever_its_policy():
     countdown = step("send", kind="countdown", counts_to=after(hours=1))
     assert rule(countdown, now=after(hours=1)).act == "skipped"
-    assert rule(countdown, now=after(hours=1), released=True).act == "skipped"
+    assert rule_released(countdown, now=after(hours=1), released_at=after(hours=1)).act == "skipped"
 
 
-def test_what_a_person_released_goes_out_as_of_now_however_late():
-    ruling = rule(step("hold"), now=after(days=3), released=True)
-    assert (ruling.act, ruling.as_of) == ("send", after(days=3))
+def test_a_late_message_that_the_next_announcement_has_overtaken_is_held():
+    ruling = rule(step("rerender"), now=after(minutes=30), overtaken=True)
+    assert (ruling.act, "the announcement after it is due too" in ruling.reason) == ("held", True)
+
+
+def test_what_a_person_released_goes_out_as_of_now_however_late_it_was():
+    now = after(days=3)
+    ruling = rule_released(step("hold"), now=now, released_at=now - timedelta(minutes=5))
+    assert (ruling.act, ruling.as_of) == ("send", now)
+
+
+def test_a_release_that_nobody_acted_on_for_hours_is_held_again():
+    ruling = rule_released(step(), now=after(days=3), released_at=after(days=2))
+    assert (ruling.act, "decides again" in ruling.reason) == ("held", True)

@@ -40,6 +40,28 @@ def test_a_whole_edition_or_some_phases_can_be_cancelled_at_once(ledger):
     assert ledger.set_aside(EDITION, None, None, **aborted) == 2
 
 
+def release_one(ledger):
+    """Two deliveries of one step that are due; a person released the second after its instant."""
+    begin(ledger, new(group="ours"), new(group="released"))
+    claims = take(ledger)
+    ledger.settle([Settlement(claim, "unknown") for claim in claims[1:]], now=NOW)
+    ledger.settle([Settlement(claims[0], "retry", retry_at=LATER)], now=NOW)
+    ledger.resolve(key("released"), "resend", by="mei", reason="", now=NOW + MINUTE)
+
+
+@pytest.mark.parametrize(("released", "left"), [(True, "ours"), (False, "released")])
+@pytest.mark.parametrize("to", ["skipped", "held", "cancelled"])
+def test_setting_aside_may_spare_what_was_released_or_all_else(ledger, to, released, left):
+    release_one(ledger)
+    assert ledger.set_aside(EDITION, "welcome", 1, to=to, reason="", now=LATER, released=released) == 1
+    assert [row.group for row in ledger.deliveries(EDITION) if row.state != to] == [left]
+
+
+def test_setting_aside_takes_what_was_released_too_unless_told(ledger):
+    release_one(ledger)
+    assert ledger.set_aside(EDITION, "welcome", 1, to="skipped", reason="", now=LATER) == 2
+
+
 def test_setting_aside_never_makes_anything_sent(ledger):
     begin(ledger, new())
     with pytest.raises(LedgerError, match="set_aside never makes a delivery sent"):
@@ -57,8 +79,28 @@ def test_resending_makes_it_due_now_with_its_attempts_forgotten_and_its_token_ke
     ledger.resolve(key(), "resend", by="mei", reason="not in the group", now=LATER)
     row = ledger.delivery(key())
     assert (row.state, row.fire_at, row.due_at, row.attempts, row.error) == ("due", LATER, NOW, 0, None)
-    (claim,) = take(ledger, now=LATER)
+    (claim,) = take(ledger, now=LATER, released=True)
     assert (claim.attempts, claim.token) == (1, 2)
+
+
+@pytest.mark.parametrize("now", [NOW - MINUTE, NOW])
+def test_what_is_resent_before_its_instant_is_over_goes_like_all_others(ledger, now):
+    fire_at = NOW - 5 * MINUTE
+    begin(ledger, new(fire_at=fire_at))
+    ledger.set_aside(EDITION, "welcome", 1, to="held", reason="", now=fire_at)
+    ledger.resolve(key(), "resend", by="mei", reason="", now=now)
+    assert ledger.delivery(key()).fire_at == fire_at
+    assert not ledger.next_moment(EDITION, ["recruit"], now=now).released
+    assert len(take(ledger, now=now)) == 1
+
+
+def test_what_is_resent_twice_stays_released(ledger):
+    release_one(ledger)
+    (claim,) = take(ledger, now=LATER, released=True)
+    ledger.settle([Settlement(claim, "failed")], now=LATER)
+    ledger.resolve(key("released"), "resend", by="mei", reason="", now=LATER + MINUTE)
+    assert ledger.delivery(key("released")).fire_at == LATER + MINUTE
+    assert len(take(ledger, now=LATER + MINUTE, released=True)) == 1
 
 
 def test_a_person_may_say_that_it_arrived(ledger):

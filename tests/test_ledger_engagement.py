@@ -1,7 +1,7 @@
 from datetime import datetime
 
 import pytest
-from ledger_rows import EDITION, MINUTE, NOW, begin
+from ledger_rows import EDITION, MINUTE, NOW, begin, new, take
 
 from drumroll.activity import Event, Person
 from drumroll.errors import LedgerError
@@ -70,11 +70,30 @@ def test_a_name_is_replaced_by_a_newer_one_but_never_by_nothing(ledger):
     assert ledger.activity(EDITION, until=NOW)[1]["u1"].name == "Anna"
 
 
-def test_one_bad_event_keeps_the_whole_export_out(ledger):
+def test_a_bad_event_keeps_its_batch_out_and_the_repaired_export_adds_the_rest(ledger, monkeypatch):
+    monkeypatch.setattr("drumroll.ledger.engagement._BATCH", 2)
     begin(ledger)
+    events = [event(number) for number in range(6)]
+    broken = [*events[:3], event(3, at=datetime(2026, 12, 12)), *events[4:]]
     with pytest.raises(LedgerError, match="without a zone"):
-        ledger.take_in(EDITION, [Person("u1")], [event(1), event(2, at=datetime(2026, 12, 12))])
-    assert ledger.activity(EDITION, until=NOW + 9 * MINUTE) == ([], {})
+        ledger.take_in(EDITION, [Person("u1")], broken)
+    assert ledger.activity(EDITION, until=NOW + 9 * MINUTE) == (events[:2], {"u1": Person("u1")})
+    assert ledger.take_in(EDITION, [Person("u1")], events) == 4
+    assert ledger.activity(EDITION, until=NOW + 9 * MINUTE)[0] == events
+
+
+def test_others_may_write_between_the_batches_of_an_intake(ledger, monkeypatch):
+    monkeypatch.setattr("drumroll.ledger.engagement._BATCH", 2)
+    begin(ledger, *(new(group=f"g{number}") for number in range(3)))
+    handled, sent = [], []
+
+    def meanwhile(done):
+        handled.append((done, len(ledger.activity(EDITION, until=NOW + 9 * MINUTE)[0])))
+        sent.extend(take(ledger, limit=1))
+
+    assert ledger.take_in(EDITION, [Person("u1")], [event(number) for number in range(5)], on_batch=meanwhile) == 5
+    assert handled == [(2, 2), (4, 4), (5, 5)]
+    assert len(sent) == 3
 
 
 def test_an_export_longer_than_a_batch_is_taken_in_whole(ledger, monkeypatch):

@@ -1,5 +1,6 @@
 import os
 import shutil
+import socket
 import sqlite3
 import tempfile
 import traceback
@@ -8,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from ledger_rows import EDITION, NOW, begin, new
+from sqlalchemy import text
 
-from drumroll.errors import LedgerError
+from drumroll.errors import LedgerBusyError, LedgerError
 from drumroll.ledger import store as store_module
 from drumroll.ledger.ledger import open_ledger
-from drumroll.ledger.store import parse_url
+from drumroll.ledger.store import Store, parse_url
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def test_a_locked_ledger_says_who_is_to_wait(path, monkeypatch):
     ledger = open_ledger(f"sqlite:///{path}")
     other = sqlite3.connect(path)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(LedgerError, match=f"^{path}: is locked by another process; close it or wait"):
+    with pytest.raises(LedgerBusyError, match=f"^{path}: is locked by another process; close it or wait"):
         ledger.set_edition_state(EDITION, "held", NOW)
     assert ledger.edition(EDITION).state == "running", "readers need not wait"
     other.close()
@@ -157,6 +159,89 @@ def test_a_server_that_is_not_there_is_named_without_its_password():
     assert str(caught.value).startswith("postgresql://127.0.0.1:1/ledger: cannot be reached")
     assert "check that the server runs and the URL is right" in str(caught.value)
     assert "s3cret" not in said(caught.value)
+    assert not isinstance(caught.value, LedgerBusyError), "waiting would not help"
+
+
+HOLD = "UPDATE edition SET state = 'held'"
+
+
+@pytest.fixture
+def server(postgres):
+    """Two stores on one PostgreSQL ledger with an edition."""
+    url = postgres()
+    ledger = open_ledger(url)
+    begin(ledger)
+    other = Store(parse_url(url))
+    yield ledger.store, other
+    other.close()
+    ledger.close()
+
+
+def write(store, *steps):
+    """One transaction of these steps: SQL, or calls that are given its connection."""
+    with store.write() as connection:
+        for step in steps:
+            step(connection) if callable(step) else connection.execute(text(step))
+
+
+def test_a_row_locked_on_postgresql_is_worth_another_try(server):
+    one, other = server
+    with other.write() as first:
+        first.execute(text(HOLD))
+        with pytest.raises(LedgerBusyError, match="is locked by another process; close it or wait"):
+            write(one, "SET LOCAL lock_timeout = '20ms'", HOLD)
+    write(one, HOLD)
+
+
+def test_a_lost_serialization_is_worth_another_try(server):
+    one, other = server
+    snapshot = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT * FROM edition")
+    with pytest.raises(LedgerBusyError, match="another process wrote the same rows; try again"):
+        write(one, *snapshot, lambda _: write(other, HOLD), HOLD)
+
+
+def test_a_session_that_the_server_ended_is_worth_another_try(server):
+    one, other = server
+
+    def end(connection):
+        number = connection.scalar(text("SELECT pg_backend_pid()"))
+        write(other, f"SELECT pg_terminate_backend({number}, 5000)")
+
+    with pytest.raises(LedgerBusyError, match="the server is shutting down or starting; wait"):
+        write(one, end, HOLD)
+    write(one, HOLD)
+
+
+def test_a_connection_that_broke_is_worth_another_try(server):
+    one, _ = server
+
+    def cut(connection):
+        with socket.socket(fileno=os.dup(connection.connection.dbapi_connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+    with pytest.raises(LedgerBusyError, match="lost the connection to the server; wait"):
+        write(one, cut, HOLD)
+    write(one, HOLD)
+
+
+def test_too_many_connections_are_worth_another_try(server):
+    one, _ = server
+    write(one, "DROP ROLE IF EXISTS crowded", "CREATE ROLE crowded LOGIN CONNECTION LIMIT 0")
+    with pytest.raises(LedgerBusyError, match="has too many connections; wait, or raise"):
+        open_ledger(one.url.set(username="crowded").render_as_string(hide_password=False))
+
+
+def test_a_server_that_answered_before_is_expected_back(server):
+    one, other = server
+    admin = Store(one.url.set(database="postgres"))
+    write(other, HOLD)
+    other.engine.dispose()
+    write(admin, f"ALTER DATABASE {one.url.database} ALLOW_CONNECTIONS false")
+    with pytest.raises(LedgerBusyError, match="cannot be reached"):
+        write(other, HOLD)
+    write(admin, f"ALTER DATABASE {one.url.database} ALLOW_CONNECTIONS true")
+    write(other, HOLD)
+    admin.close()
 
 
 def test_a_database_that_is_not_there_is_named(postgres):

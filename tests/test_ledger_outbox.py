@@ -31,6 +31,14 @@ def test_an_empty_schedule_is_no_work(ledger):
     assert ledger.schedule(EDITION, []) == 0
 
 
+def test_nothing_is_planned_to_leave_after_its_instant(ledger):
+    """Only what a person released may: that is how it is told apart."""
+    begin(ledger)
+    with pytest.raises(LedgerError, match=f"^{key()}: would leave after its planned instant"):
+        ledger.schedule(EDITION, [new(fire_at=NOW + MINUTE)])
+    assert ledger.deliveries(EDITION) == []
+
+
 def test_a_claim_carries_what_a_sender_needs(ledger):
     begin(ledger, new(group="g1", member="王/小明", due=NOW, fire_at=NOW - MINUTE))
     (claim,) = take(ledger)
@@ -54,7 +62,7 @@ def test_what_is_claimed_cannot_be_claimed_again(ledger):
 
 
 def test_what_is_not_due_yet_is_not_claimed(ledger):
-    begin(ledger, new(group="early", fire_at=NOW - MINUTE), new(group="late", fire_at=NOW + MINUTE))
+    begin(ledger, new(group="early", fire_at=NOW - MINUTE), new(group="late", due=NOW + MINUTE))
     assert [claim.group for claim in take(ledger)] == ["early"]
 
 
@@ -62,6 +70,54 @@ def test_a_claim_takes_no_more_than_its_limit_and_goes_in_order(ledger):
     begin(ledger, *(new(group=f"g{n}") for n in range(5)))
     assert [claim.group for claim in take(ledger, limit=2)] == ["g0", "g1"]
     assert [claim.group for claim in take(ledger, limit=10)] == ["g2", "g3", "g4"]
+
+
+def test_a_claim_may_be_for_one_channel(ledger):
+    begin(ledger, new(group="g1"), new(group="g2", channel="hand"), new(group="g3", channel="hand"))
+    (first,) = take(ledger, channel="hand", limit=1)
+    ledger.settle([Settlement(first, "retry", retry_at=NOW + MINUTE)], now=NOW)
+    later = NOW + MINUTE
+    assert take(ledger, channel="file", now=later) == []
+    assert [claim.group for claim in take(ledger, channel="hand", now=later)] == ["g3", "g2"]
+    assert [claim.group for claim in take(ledger, now=later)] == ["g1"]
+
+
+def release_one(ledger, now):
+    """Three deliveries of one step; a person releases the second, which was held, at `now`."""
+    begin(ledger, new(group="g2"))
+    ledger.set_aside(EDITION, "welcome", 1, to="held", reason="late", now=NOW)
+    ledger.schedule(EDITION, [new(group="g1"), new(group="g3")])
+    ledger.resolve(key("g2"), "resend", by="mei", reason="", now=now)
+
+
+def test_what_a_person_released_is_claimed_apart(ledger):
+    release_one(ledger, NOW + MINUTE)
+    later = NOW + MINUTE
+    assert [claim.group for claim in take(ledger, now=later, limit=1)] == ["g1"]
+    (mine,) = take(ledger, now=later, released=True)
+    assert (mine.group, mine.fire_at, mine.due_at) == ("g2", later, NOW)
+    ledger.settle([Settlement(mine, "retry", retry_at=later + MINUTE)], now=later)
+    assert [claim.group for claim in take(ledger, now=later + MINUTE)] == ["g3"]
+    assert [claim.group for claim in take(ledger, now=later + MINUTE, released=True)] == ["g2"]
+
+
+def test_a_released_delivery_is_a_moment_of_its_own_from_due_to_sending_and_retry(ledger):
+    release_one(ledger, NOW + MINUTE)
+    at = NOW + MINUTE
+
+    def next_moment():
+        moment = ledger.next_moment(EDITION, ["recruit"], now=at)
+        return moment.at, moment.why, moment.released, moment.fire_at
+
+    claims = take(ledger, now=at)
+    assert next_moment() == (at, "due", True, at)
+    (mine,) = take(ledger, now=at, released=True)
+    assert next_moment() == (at + MINUTE, "sending", True, at), "written first, of three at one instant"
+    again = [Settlement(each, "retry", retry_at=at + MINUTE) for each in [mine, *claims]]
+    ledger.settle(again, now=at)
+    assert next_moment() == (at + MINUTE, "retry", True, at)
+    take(ledger, now=at + MINUTE, released=True, lease=HOUR)
+    assert next_moment() == (at + MINUTE, "retry", False, NOW)
 
 
 def test_the_wording_is_noted_before_anything_leaves(ledger):
@@ -195,11 +251,11 @@ def test_the_next_moment_is_the_earliest_of_due_retry_and_lease(ledger):
         return ledger.next_moment(EDITION, ["recruit"], now=NOW)
 
     ledger.settle([Settlement(b, "retry", retry_at=NOW + 10 * MINUTE)], now=NOW)
-    assert next_moment() == Moment(NOW + 10 * MINUTE, "b", 1, "retry", NOW)
+    assert next_moment() == Moment(NOW + 10 * MINUTE, "b", 1, "retry", NOW, NOW)
     ledger.set_aside(EDITION, "b", 1, to="skipped", reason="", now=NOW)
-    assert next_moment() == Moment(NOW + 20 * MINUTE, "a", 1, "sending", NOW)
+    assert next_moment() == Moment(NOW + 20 * MINUTE, "a", 1, "sending", NOW, NOW)
     ledger.settle([Settlement(a, "sent")], now=NOW)
-    assert next_moment() == Moment(NOW + HOUR, "c", 1, "due", NOW + HOUR)
+    assert next_moment() == Moment(NOW + HOUR, "c", 1, "due", NOW + HOUR, NOW + HOUR)
 
 
 def test_the_next_moment_looks_only_at_the_phases_asked_for(ledger):
@@ -235,16 +291,18 @@ def test_the_next_moment_and_claims_read_indexes_and_sort_nothing(tmp_path):
     event.listen(ledger.store.engine, "before_cursor_execute", lambda *said_: said.append(said_[2:4]))
     ledger.next_moment(EDITION, ["recruit"], now=NOW)
     take(ledger)
+    take(ledger, channel="webhook")
     asked = [each for each in said if "delivery" in each[0]]
     with ledger.store.read() as connection:
         plans = [str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", args).all()) for sql, args in asked]
     ledger.close()
-    assert len(plans) == 3
-    assert not [plan for plan in plans if "SCAN delivery" in plan]
-    assert all(f"INDEX ix_delivery_{name}" in plans[0] for name in ("due", "retry", "sending"))
-    assert "INDEX ix_delivery_step " in plans[1]
-    assert "INDEX ix_delivery_step_retry " in plans[2]
-    assert "B-TREE" not in plans[1] + plans[2]
+    moment, *claims = plans
+    assert "SCAN delivery" not in str(plans)
+    assert all(f"INDEX ix_delivery_{name} " in moment for name in ("due", "retry", "sending"))
+    used = ("COVERING INDEX ix_delivery_step", "INDEX ix_delivery_step_retry", "INDEX ix_delivery_channel")
+    for claim, index in zip(claims, (*used, used[1]), strict=True):
+        assert f"SEARCH delivery USING {index} (" in claim
+        assert "B-TREE" not in claim
 
 
 def test_a_key_is_split_at_its_first_three_slashes():

@@ -52,6 +52,16 @@ def test_the_head_constant_is_the_newest_migration(fresh):
         assert connection.scalar(text("SELECT version_num FROM alembic_version")) == schema.HEAD
 
 
+def test_the_revision_is_told_before_there_is_a_ledger_and_after(blank_url):
+    store = Store(parse_url(blank_url))
+    assert schema.revision(store) is None
+    if store.path:
+        assert not store.path.parent.exists()
+    open_ledger(blank_url).close()
+    assert schema.revision(store) == schema.HEAD
+    store.close()
+
+
 def test_the_database_itself_refuses_a_state_that_does_not_exist(ledger):
     begin(ledger, new())
     with pytest.raises(LedgerError, match="refused a row that breaks its rules"), ledger.store.write() as connection:

@@ -12,15 +12,16 @@ from drumroll.check import check_file
 from drumroll.clock import VirtualClock
 from drumroll.errors import DrumrollError
 from drumroll.ledger.ledger import open_ledger
-from drumroll.operate.beats import next_beat
+from drumroll.operate.beats import Beat, enter, next_beat, next_leftover
 from drumroll.operate.edition import Where, begin
-from drumroll.operate.gating import decide
+from drumroll.operate.gating import decide, read_gate
 from drumroll.operate.open_channels import try_channels
-from drumroll.operate.opening import close_edition
+from drumroll.operate.opening import close_edition, open_edition
 from drumroll.operate.sending import send_step
 from drumroll.operate.watching import alarms, recover, running, sync
 from drumroll.operate.wording import make_ready
-from tests.driver import drive
+from drumroll.rehearsal.stage import set_stage
+from tests.driver import drive, say
 from tests.webhook_sink import WebhookSink
 
 LAUNCH = """\
@@ -68,7 +69,7 @@ def stage(tmp_path):
     """A function that begins the small launch and returns where it is, with a clock at 08:00 of the day."""
     opened = []
 
-    def set_up(channel=PLAIN, extra="", sources="[]"):
+    def set_up(channel=PLAIN, extra="", sources="[]", templates=(), later=""):
         folder = tmp_path / "templates" / "en"
         (folder / "recruit").mkdir(parents=True)
         (folder / "recruit" / "announcement.md.j2").write_text(
@@ -76,9 +77,11 @@ def stage(tmp_path):
             "{% if teaser %}{{ teaser.topic }} {{ teaser.when }}{% endif %}"
         )
         (folder / "count.md.j2").write_text("{{ left }} left")
+        for name, source in dict(templates).items():
+            (folder / f"{name}.md.j2").write_text(source)
         (tmp_path / "configs").mkdir()
         file = tmp_path / "configs" / "small.yaml"
-        file.write_text(LAUNCH.format(channel=channel, extra=extra, sources=sources))
+        file.write_text(LAUNCH.format(channel=channel, extra=extra, sources=sources) + later)
         plan = check_file(file).accepted()
         url = f"sqlite:///{tmp_path / 'ledger.db'}"
         ledger = open_ledger(url)
@@ -247,10 +250,16 @@ async def test_a_transient_error_is_retried_until_it_arrives(stage):
 async def test_a_retry_after_does_not_hold_up_the_next_announcement(stage):
     async with WebhookSink(script=["429:10072"]) as sink:
         where, clock = stage(webhook(sink.url))
-        await drive(where, "recruit", clock, beats=5)
-        waiting = [row for row in where.open().deliveries(where.edition) if row.state == "retry"]
-        assert len(waiting) == 1
+        await drive(where, "recruit", clock, beats=4)
+        assert sorted(states(where)[f"first/{group}"] for group in ("g1", "g2")) == ["retry", "sent"]
         assert [data["step"] for data in sink.data] == ["first", "count", "count"]
+
+
+async def test_a_retry_after_that_outlasts_the_message_ends_with_a_person(stage):
+    async with WebhookSink(script=["429:99999999"]) as sink:
+        where, clock = stage(webhook(sink.url))
+        await drive(where, "recruit", clock, beats=5)
+        assert sorted(states(where)[f"first/{group}"] for group in ("g1", "g2")) == ["held", "sent"]
 
 
 async def test_an_ambiguous_answer_is_unknown_and_never_repeated(stage):
@@ -282,7 +291,7 @@ async def test_a_cancelled_send_still_settles_what_is_on_the_wire(stage):
     async with WebhookSink(then="then-slow:0.3") as sink:
         where, clock = stage(webhook(sink.url))
         await clock.sleep_until(where.plan().step("first").due)
-        ready = make_ready(where, "first", 1, now=clock.now())
+        ready = make_ready(where, Beat("announce", clock.now(), "first"), now=clock.now())
         sending = asyncio.create_task(send_step(where, ready, clock))
         while len(sink.accepted) < 2:
             await asyncio.sleep(0.01)
@@ -295,7 +304,7 @@ async def test_a_cancelled_send_still_settles_what_is_on_the_wire(stage):
 async def interrupted(where, clock):
     """Leave first/g1 and first/g2 in `sending`, as a killed engine does, and let their lease pass."""
     await clock.sleep_until(where.plan().step("first").due)
-    ready = make_ready(where, "first", 1, now=clock.now())
+    ready = make_ready(where, Beat("announce", clock.now(), "first"), now=clock.now())
     claims = where.open().claim(
         where.edition, "first", 1, now=clock.now(), limit=10, lease=timedelta(seconds=5), wording=ready.sha
     )
@@ -376,3 +385,110 @@ async def test_a_channel_that_cannot_open_is_tried_again_and_holds_up_no_other(s
     assert states(where)["first/g1"] == "retry"
     assert states(where)["first/g3"] == "awaiting"
     assert "NOWHERE_URL" in where.open().delivery(f"{where.edition}/first/1/g1").error
+
+
+async def test_a_release_survives_a_transient_error(stage):
+    async with WebhookSink(script=["503", "503"]) as sink:
+        where, clock = stage(webhook(sink.url))
+        await clock.sleep_until(where.plan().step("second").due + timedelta(hours=3))
+        await drive(where, "recruit", clock, beats=3)
+        where.open().resolve(f"{where.edition}/second/1/g1", "resend", by="Ann", reason="still true", now=clock.now())
+        await drive(where, "recruit", clock, beats=3)
+        assert states(where)["second/g1"] == "sent"
+        assert states(where)["second/g2"] == "held"
+
+
+async def test_after_an_outage_only_the_newest_announcement_goes_out_by_itself(stage):
+    where, clock = stage()
+    await clock.sleep_until(where.plan().step("second").due + timedelta(minutes=30))
+    await drive(where, "recruit", clock, beats=3)
+    late = {key: state for key, state in states(where).items() if key.endswith("/g1")}
+    assert late == {"first/g1": "held", "count/g1": "skipped", "second/g1": "sent"}
+
+
+async def test_what_a_dead_engine_left_is_not_sent_again_when_it_is_too_late(stage):
+    async with WebhookSink(honour_keys=True) as sink:
+        where, clock = stage(webhook(sink.url, idempotent="true"))
+        await interrupted(where, clock)
+        await clock.sleep_until(clock.now() + timedelta(hours=9))
+        await drive(where, "recruit", clock, beats=3)
+        assert states(where)["first/g1"] == states(where)["first/g2"] == "unknown"
+        assert not sink.accepted
+        assert "late" in where.open().delivery(f"{where.edition}/first/1/g1").error
+
+
+async def test_words_that_cannot_be_rendered_are_held_and_the_launch_goes_on(stage):
+    where, clock = stage(
+        extra='- {id: brittle, at: "D 14:00", kind: prompt, template: brittle, counts_to: "D 15:00", max_late: 5h, on_late: rerender}',
+        templates={"brittle": "{{ 60 // ((counts_to - now).total_seconds() // 3600) }}"},
+    )
+    await clock.sleep_until(where.plan().step("brittle").due + timedelta(minutes=30))
+    await drive(where, "recruit", clock, beats=5)
+    assert states(where)["brittle/g1"] == "held"
+    assert "cannot be rendered" in where.open().delivery(f"{where.edition}/brittle/1/g1").error
+
+
+async def test_a_gate_read_by_two_engines_is_judged_once(stage):
+    where, clock = stage()
+    await clock.sleep_until(where.plan().phase("recruit").gate_at)
+    assert read_gate(where, "recruit", now=clock.now()) is not None
+    assert read_gate(where, "recruit", now=clock.now()) is None
+    assert len(where.open().checks(where.edition, "recruit")) == 1
+
+
+async def test_a_broken_source_does_not_stop_the_gate_and_is_told(stage, tmp_path, caplog):
+    where, clock = stage(sources="[{kind: csv, path: talk.csv, group: g1}]")
+    (tmp_path / "talk.csv").write_text('at,member\n2026-12-12T00:10:00Z,"m')
+    with caplog.at_level(logging.WARNING, logger="drumroll.story"):
+        assert await drive(where, "recruit", clock) == "hold"
+    assert "judged without the newest engagement" in caplog.text
+
+
+async def test_a_phase_may_not_begin_before_the_gates_before_it_have_passed(stage):
+    where, _ = stage(later='  ignite: {goal: orders, starts: "D+1 08:00", ends: "D+1 20:00"}')
+    enter(where, "recruit")
+    with pytest.raises(DrumrollError, match="ignite may not begin before the gate of recruit has passed"):
+        enter(where, "ignite")
+
+
+async def test_an_aborted_edition_is_not_entered_again(stage):
+    where, _ = stage()
+    close_edition(where, "abort")
+    with pytest.raises(DrumrollError, match="is aborted"):
+        enter(where, "recruit")
+
+
+async def test_after_an_abort_a_doubtful_message_is_shown_and_not_repeated(stage):
+    async with WebhookSink(honour_keys=True) as sink:
+        where, clock = stage(webhook(sink.url, idempotent="true"))
+        await interrupted(where, clock)
+        close_edition(where, "abort")
+        while (beat := next_leftover(where, "recruit", now=clock.now())) is not None:
+            await clock.sleep_until(beat.at)
+            await say(where, beat, clock)
+        assert states(where)["first/g1"] == "unknown"
+        assert not sink.accepted
+
+
+async def test_each_channel_is_sent_through_at_its_own_width(stage):
+    async with WebhookSink(then="then-slow:0.05") as sink:
+        where, clock = stage(webhook(sink.url, concurrency=1))
+        await drive(where, "recruit", clock, beats=2)
+        assert sink.most_at_once == 1
+        assert states(where)["first/g1"] == states(where)["first/g2"] == "sent"
+
+
+def test_an_edited_opening_does_not_quietly_begin_a_second_edition(stage, tmp_path):
+    where, _ = stage()
+    file = tmp_path / "configs" / "small.yaml"
+    file.write_text(file.read_text().replace("2026-12-12 12:00", "2026-12-13 12:00"))
+    with pytest.raises(DrumrollError, match="small@2026-12-12 is running, and the file now opens on another day"):
+        open_edition(file, ledger=where.ledger)
+    assert open_edition(file, ledger=where.ledger, opens="2026-12-13 12:00").edition == "small@2026-12-13"
+
+
+def test_a_rehearsal_does_not_clear_a_folder_with_a_live_ledger(stage, tmp_path):
+    where, _ = stage()
+    with pytest.raises(DrumrollError, match="holds a live edition"):
+        set_stage(where.plan(), project=tmp_path, out=tmp_path)
+    assert where.open().edition(where.edition).rehearsal is False

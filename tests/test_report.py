@@ -205,7 +205,7 @@ def test_a_text_that_was_edited_between_two_attempts_shows_both(tmp_path):
     ledger = where.open()
     ledger.resolve(f"{EDITION}/clue/1/one", "resend", by="Ann", reason="typo", now=NOW)
     sha = ledger.keep_wording(EDITION, "clue", 1, "corrected", now=NOW)
-    (claim,) = ledger.claim(EDITION, "clue", 1, now=NOW, limit=5, lease=timedelta(seconds=9), wording=sha)
+    (claim,) = ledger.claim(EDITION, "clue", 1, now=NOW, limit=5, lease=timedelta(seconds=9), wording=sha, released=True)
     said = next(each for each in account_of(where, now=NOW).announcements if each.step == "clue")
     assert claim.wording == sha
     assert len(said.texts) == 2

@@ -85,12 +85,24 @@ def play(performance: Coroutine[Any, Any, T]) -> T:
                 where=os.environ.get("PREFECT_HOME", "PREFECT_HOME"),
                 remedy="is that folder writable? Or start `prefect server start` and set PREFECT_API_URL",
             ) from error
+        if _is_connection_lost(error):
+            raise DrumrollError(
+                f"Prefect's server went away ({type(error).__name__}); nothing is lost",
+                remedy="see that it runs, then run the same command again",
+            ) from error
         raise
+
+
+def _is_connection_lost(error: BaseException) -> bool:
+    """Whether Prefect's client gave up on its server."""
+    import httpx
+
+    return isinstance(error, httpx.TransportError)
 
 
 async def _insist(running: asyncio.Future[Any]) -> None:
     """Cancel again once nothing is on the wire: Prefect would go on knocking at a server that ended with Ctrl-C."""
-    from drumroll.operate.sending import on_the_wire
+    from drumroll.operate.outbox import on_the_wire
 
     while not running.done():
         await asyncio.sleep(1)

@@ -38,9 +38,9 @@ def opens_option(function: F) -> F:
 
 def ledger_url(value: str | None, *, project: Path | None = None) -> str:
     """The ledger to use: what was asked for, else the project's default."""
-    from drumroll.ledger.ledger import default_url
+    from drumroll.operate.opening import ledger_at
 
-    return value or default_url(project or find_project(Path.cwd()))
+    return value or ledger_at(None, project or find_project(Path.cwd()))
 
 
 def iso(at: datetime | None) -> str | None:

@@ -1,5 +1,7 @@
 """`drumroll run FILE`: live, in the foreground."""
 
+import os
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -23,29 +25,25 @@ def run(file: Path, opens: str | None, ledger: str | None, as_json: bool) -> int
 
     JSON: `edition, state, deliveries` (count by state). The story goes to standard error then.
     """
-    import sys
-
     from drumroll.check import check_file
+    from drumroll.ledger.ledger import open_ledger
 
     checked = check_file(file, opens=opens)
     plan = checked.accepted()
     url = ledger_url(ledger, project=checked.project)
+    # Not a parameter of the flow: Prefect keeps those, and a URL may hold a password.
+    os.environ["DRUMROLL_LEDGER"] = url
     settle_prefect()
     tell_on(sys.stderr if as_json else sys.stdout)
-    click.echo(f"{plan.launch.title} · {plan.edition} · ledger {shown(url)}", err=as_json)
+    place = open_ledger(url).store.where
+    click.echo(f"{plan.launch.title} · {plan.edition} · ledger {place}", err=as_json)
     launch = launch_flow(checked.project)
-    play(_play(launch, str(file.absolute()), opens, url))
+    play(_play(launch, str(file.absolute()), opens))
     return outcome(plan.edition, url, as_json=as_json)
 
 
-async def _play(launch: Callable[..., Awaitable[Any]], file: str, opens: str | None, url: str) -> None:
-    await launch(file, opens, url)
-
-
-def shown(url: str) -> str:
-    """A ledger URL without its password."""
-    head, at, tail = url.rpartition("@")
-    return f"{head.split('://')[0]}://…@{tail}" if at else url
+async def _play(launch: Callable[..., Awaitable[Any]], file: str, opens: str | None) -> None:
+    await launch(file, opens)
 
 
 def outcome(edition: str, url: str, *, as_json: bool) -> int:

@@ -9,11 +9,10 @@ import click
 from drumroll.cli.options import iso, json_option, ledger_option, ledger_url, print_json
 from drumroll.cli.tables import say
 from drumroll.errors import DrumrollError, UsageError
+from drumroll.ledger.model import EditionRow
 from drumroll.plan.model import Plan
 from drumroll.report.display import lateness, local, span
 from drumroll.report.hand_offs import DAY, HandOff, hand_offs
-
-_RUNNING = {"running", "held"}
 
 
 @click.command()
@@ -24,7 +23,7 @@ _RUNNING = {"running", "held"}
 def today(launch: str | None, everything: bool, ledger: str | None, as_json: bool) -> None:
     """Show what people must post by hand, with the text to copy: what waits, and what comes in the next 24 hours.
 
-    LAUNCH is an edition, or a launch (its newest edition); without it, all that have not ended. JSON: `items`, each
+    LAUNCH is an edition, or a launch (its newest edition); without it, all that were not aborted. JSON: `items`, each
     with `key, edition, step, number, group, group_name, member, due, state` (awaiting: post it; due: its text is a
     preview), `overdue_seconds` (0 before its time) and `text` (null when a preview is not possible).
     """
@@ -33,7 +32,9 @@ def today(launch: str | None, everything: bool, ledger: str | None, as_json: boo
     from drumroll.report.standing import as_of
 
     store = open_ledger(ledger_url(ledger), create=False)
-    editions = [store.edition(launch)] if launch else [each for each in store.editions() if each.state in _RUNNING]
+    editions = (
+        [store.edition(launch)] if launch else [each for each in store.editions() if _may_need_hands(store, each)]
+    )
     found: list[tuple[HandOff, Plan]] = []
     for edition in editions:
         plan = Plan.model_validate_json(store.plan_document(edition.id))
@@ -88,6 +89,13 @@ def _login() -> str:
         return getpass.getuser()
     except (KeyError, OSError) as error:
         raise UsageError("your login name is not known", remedy="say who posted it with --by NAME") from error
+
+
+def _may_need_hands(store: Any, edition: EditionRow) -> bool:
+    """Under way, or ended with something still to be posted."""
+    if edition.state in {"done", "aborted"}:
+        return edition.state == "done" and bool(store.counts(edition.id).get("awaiting"))
+    return True
 
 
 def _check_awaiting(row: Any) -> None:

@@ -10,7 +10,7 @@ from drumroll.errors import LedgerError
 from drumroll.ledger import states
 from drumroll.ledger.listings import find
 from drumroll.ledger.model import Choice, DeliveryRow, State
-from drumroll.ledger.rows import lateness
+from drumroll.ledger.rows import lateness, released_is
 from drumroll.ledger.store import LedgerPart
 from drumroll.ledger.tables import decision, delivery
 
@@ -28,11 +28,13 @@ class Acts(LedgerPart):
         reason: str,
         now: datetime,
         phases: Sequence[str] | None = None,
+        released: bool | None = None,
     ) -> int:
         """Do not send what is `due` or `retry`; returns how many rows. None stands for every step or occurrence.
 
         `skipped` and `held` touch only rows whose time has come; `cancelled` takes all, those held for a person too.
-        `reason` is kept as the rows' `error`.
+        With `released`, only those that a person released (True), or only those that nobody did (False). `reason` is
+        kept as the rows' `error`.
         """
         chosen = [delivery.c.edition == edition, delivery.c.state.in_(states.sources("set_aside", to))]
         if step is not None:
@@ -41,6 +43,8 @@ class Acts(LedgerPart):
             chosen.append(delivery.c.occurrence == occurrence)
         if phases is not None:
             chosen.append(delivery.c.phase.in_(phases))
+        if released is not None:
+            chosen.append(released_is(released))
         if to != "cancelled":
             chosen.append(delivery.c.fire_at <= now)
         aside = update(delivery).where(*chosen).values(state=to, error=reason, retry_at=None, updated_at=now)
@@ -50,8 +54,9 @@ class Acts(LedgerPart):
     def resolve(self, key: str, choice: Choice, *, by: str, reason: str, now: datetime) -> None:
         """A person's word on a `held`, `unknown` or `failed` delivery.
 
-        `resend` makes it due *now*, with its attempts forgotten and the same key; `sent` says that it arrived; `skip`
-        leaves it. LedgerError when the key is unknown or its state does not allow the choice.
+        `resend` makes it due, with its attempts forgotten and the same key: *now* and released (`fire_at > due_at`)
+        when its planned instant is over, at its own `fire_at` like any other when it is not. `sent` says that it
+        arrived; `skip` leaves it. LedgerError when the key is unknown or its state does not allow the choice.
         """
         if choice not in states.CHOICES:
             raise LedgerError(f'"{choice}" is no choice', where=key, remedy=f"say {' or '.join(states.CHOICES)}")
@@ -61,7 +66,7 @@ class Acts(LedgerPart):
             states.require(key, "resolve", row.state, new)
             change: dict[str, Any] = {"error": reason}
             if new == "due":
-                change = {"error": None, "fire_at": now, "attempts": 0}
+                change = {"error": None, "fire_at": now if now > row.due_at else row.fire_at, "attempts": 0}
             elif new == "sent":
                 change["sent_at"] = row.updated_at
             _move(connection, row, new, now, change)

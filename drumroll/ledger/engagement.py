@@ -1,6 +1,6 @@
 """What members did, as sources told it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from sqlalchemy import case, or_, select
@@ -11,7 +11,7 @@ from drumroll.ledger.store import LedgerPart
 from drumroll.ledger.tables import event as events_table
 from drumroll.ledger.tables import member as members_table
 
-_BATCH = 20_000  # rows built at a time: an export of a million events need not be in memory twice
+_BATCH = 4000  # rows in one transaction: a send that falls due during an intake waits for one batch at most
 _EVENT = (
     events_table.c.source,
     events_table.c.event_id,
@@ -26,8 +26,19 @@ _EVENT = (
 class Engagement(LedgerPart):
     """Events, each counted once however often its export is read, and the people in them."""
 
-    def take_in(self, edition: str, people: Sequence[Person], events: Sequence[Event]) -> int:
-        """Add what is new, in one transaction; returns how many events were.
+    def take_in(
+        self,
+        edition: str,
+        people: Sequence[Person],
+        events: Sequence[Event],
+        *,
+        on_batch: Callable[[int], None] | None = None,
+    ) -> int:
+        """Add what is new; returns how many events were.
+
+        First the people, then the events, in batches of a few thousand, each a transaction of its own: nobody waits
+        long for the ledger. When it breaks off, what was committed stays; taking the same export in again adds the
+        rest, since every event counts once. `on_batch` hears after each batch how many events are done so far.
 
         A person's name is the latest that is not empty. A staff or bot flag once set stays: nobody becomes a member
         by an export that does not know the team.
@@ -45,12 +56,17 @@ class Engagement(LedgerPart):
         )
         # Sorted, so that two writers lock the same people in the same order.
         ordered = sorted(people, key=lambda person: person.id)
-        with self._store.write() as connection:
-            for start in range(0, len(ordered), _BATCH):
-                connection.execute(upsert, [_person(edition, each) for each in ordered[start : start + _BATCH]])
-            for start in range(0, len(events), _BATCH):
-                rows = [_event(edition, each) for each in events[start : start + _BATCH]]
-                new += insert_new(connection, events_table, ["edition", *(column.name for column in _EVENT)], rows)
+        for start in range(0, len(ordered), _BATCH):
+            known = [_person(edition, each) for each in ordered[start : start + _BATCH]]
+            with self._store.write() as connection:
+                connection.execute(upsert, known)
+        columns = ["edition", *(column.name for column in _EVENT)]
+        for start in range(0, len(events), _BATCH):
+            rows = [_event(edition, each) for each in events[start : start + _BATCH]]
+            with self._store.write() as connection:
+                new += insert_new(connection, events_table, columns, rows)
+            if on_batch is not None:
+                on_batch(start + len(rows))
         return new
 
     def activity(

@@ -45,8 +45,8 @@ def idempotency_key(key: str) -> str:
 class NewDelivery:
     """One message that is to go to one recipient.
 
-    `due_at` is the planned instant, `fire_at` when it must leave us (the channel's lead before it). `occurrence`
-    counts the repeats of a remedy from 1.
+    `due_at` is the planned instant, `fire_at` when it must leave us (the channel's lead before it), never later.
+    `occurrence` counts the repeats of a remedy from 1.
     """
 
     step: str
@@ -69,7 +69,8 @@ class Moment:
     """The next instant at which the ledger wants something done.
 
     `why` is `due` (`at` is the rows' `fire_at`), `retry` (their `retry_at`) or `sending` (a lease that runs out).
-    `due_at` is the planned instant, whatever became of it.
+    `due_at` is the planned instant, whatever became of it. A moment is of rows that a person released, or of rows that
+    nobody did, never of both.
     """
 
     at: datetime
@@ -77,6 +78,12 @@ class Moment:
     occurrence: int
     why: Literal["due", "retry", "sending"]
     due_at: datetime
+    fire_at: datetime
+
+    @property
+    def released(self) -> bool:
+        """Whether a person said `resend` after the planned instant: nothing else makes `fire_at` later than it."""
+        return self.fire_at > self.due_at
 
 
 @dataclass(frozen=True, slots=True)

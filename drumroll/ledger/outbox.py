@@ -10,8 +10,8 @@ from sqlalchemy.sql import Select
 from drumroll.errors import LedgerError
 from drumroll.ledger import states
 from drumroll.ledger.bulk import insert_new
-from drumroll.ledger.model import Claim, Moment, NewDelivery, Settlement
-from drumroll.ledger.rows import CLAIM, claim, lateness
+from drumroll.ledger.model import Claim, Moment, NewDelivery, Settlement, delivery_key
+from drumroll.ledger.rows import CLAIM, claim, lateness, released_is
 from drumroll.ledger.store import LedgerPart
 from drumroll.ledger.tables import delivery
 
@@ -53,7 +53,8 @@ class Outbox(LedgerPart):
         """The earliest thing wanted of the deliveries in these phases; None when nothing is left to do.
 
         Rows that wait for a person (`held`, `awaiting`) want nothing. Of equal instants the one planned first comes
-        first, then the one written first.
+        first, then the one written first. Rows that a person released and rows of the same step and instant that
+        nobody did are different moments.
         """
         # One row per phase and state straight off its own partial index: cheap beside a million finished rows.
         firsts = [_first(edition, phase, state).subquery() for phase in phases for state in _WAKES]
@@ -63,7 +64,7 @@ class Outbox(LedgerPart):
         earliest = select(every).order_by(every.c.at, every.c.due_at, every.c.id).limit(1)
         with self._store.read() as connection:
             row = connection.execute(earliest).first()
-        return Moment(row.at, row.step, row.occurrence, row.why, row.due_at) if row else None
+        return Moment(row.at, row.step, row.occurrence, row.why, row.due_at, row.fire_at) if row else None
 
     def claim(
         self,
@@ -75,25 +76,30 @@ class Outbox(LedgerPart):
         limit: int,
         lease: timedelta,
         wording: str | None = None,
+        channel: str | None = None,
+        released: bool = False,
     ) -> list[Claim]:
         """Take up to `limit` deliveries of one step whose time has come; no other engine gets them while leased.
 
-        First those never tried, then those to be retried. `wording`, the hash of the text about to go out, is noted
-        before anything leaves.
+        First those never tried, then those to be retried; only those of `channel` when it is given. Those that a
+        person released (`Moment.released`) are taken with `released` and not without. `wording`, the hash of the text
+        about to go out, is noted before anything leaves.
         """
+        of_step = [
+            delivery.c.edition == edition,
+            delivery.c.step == step,
+            delivery.c.occurrence == occurrence,
+            released_is(released),
+        ]
+        if channel is not None:
+            of_step.append(delivery.c.channel == channel)
         with self._store.write() as connection:
             taken: list[Claim] = []
             for state in ("due", "retry"):
                 if limit > len(taken):
                     picked = (
                         select(delivery.c.id)
-                        .where(
-                            delivery.c.edition == edition,
-                            delivery.c.step == step,
-                            delivery.c.occurrence == occurrence,
-                            _is(state),
-                            _WAKES[state] <= now,
-                        )
+                        .where(*of_step, _is(state), _WAKES[state] <= now)
                         .order_by(_WAKES[state], delivery.c.due_at, delivery.c.id)
                         .limit(limit - len(taken))
                         .with_for_update(skip_locked=True)
@@ -123,10 +129,20 @@ class Outbox(LedgerPart):
 
 
 def insert_deliveries(connection: Connection, edition: str, rows: Sequence[NewDelivery]) -> int:
-    """Insert what is not there yet, on a transaction of the caller's; returns how many were new."""
+    """Insert what is not there yet, on a transaction of the caller's; returns how many were new.
+
+    LedgerError when one would leave after its planned instant: such rows are the ones that a person released.
+    """
     for name in {row.step for row in rows} | {row.group for row in rows}:
         if not name or "/" in name:
             raise LedgerError(f'"{name}" cannot be part of a delivery key', remedy='use a name without "/"')
+    for row in rows:
+        if row.fire_at > row.due_at:
+            raise LedgerError(
+                "would leave after its planned instant",
+                where=delivery_key(edition, row.step, row.occurrence, row.recipient),
+                remedy="fire at the instant or before it",
+            )
     values = [
         (
             edition,
@@ -174,6 +190,7 @@ def _first(edition: str, phase: str, state: str) -> Select[Any]:
             delivery.c.occurrence,
             literal_column(f"'{state}'").label("why"),
             delivery.c.due_at,
+            delivery.c.fire_at,
             delivery.c.id,
         )
         .where(delivery.c.edition == edition, delivery.c.phase == phase, _is(state))

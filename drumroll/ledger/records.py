@@ -5,18 +5,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, insert, select
+from sqlalchemy import Select, func, insert, select
 
 from drumroll.errors import LedgerError
 from drumroll.ledger.model import DecisionRow, GateCheckRow, NewDelivery, WordingRow
 from drumroll.ledger.outbox import insert_deliveries
 from drumroll.ledger.store import LedgerPart
-from drumroll.ledger.tables import decision, gate_check
+from drumroll.ledger.tables import decision as decisions_table
+from drumroll.ledger.tables import gate_check
 from drumroll.ledger.tables import wording as wordings_table
 
 _WORDING = tuple(wordings_table.c[name] for name in WordingRow.__dataclass_fields__)
 _CHECK = tuple(gate_check.c[name] for name in GateCheckRow.__dataclass_fields__)
-_DECISION = tuple(decision.c[name] for name in DecisionRow.__dataclass_fields__)
+_DECISION = tuple(decisions_table.c[name] for name in DecisionRow.__dataclass_fields__)
 
 
 class Records(LedgerPart):
@@ -56,12 +57,25 @@ class Records(LedgerPart):
         with self._store.read() as connection:
             return [WordingRow(*row) for row in connection.execute(in_order)]
 
-    def keep_check(self, check: GateCheckRow, remedies: Sequence[NewDelivery] = ()) -> None:
-        """Add one reading of a gate, and in the same transaction the deliveries its remedy asks for."""
-        row = {name: getattr(check, name) for name in GateCheckRow.__dataclass_fields__}
+    def keep_check(
+        self, check: GateCheckRow, remedies: Sequence[NewDelivery] = (), decision: DecisionRow | None = None
+    ) -> bool:
+        """Add one reading of a gate, the deliveries its remedy asks for and the decision behind it, if any.
+
+        One transaction, which does all of it only while the gate's latest attempt is the one before `check.attempt`
+        (none before 1). Returns False, and writes nothing, when another engine or person was first.
+        """
+        of_gate = (gate_check.c.edition == check.edition, gate_check.c.phase == check.phase)
+        latest = select(func.coalesce(func.max(gate_check.c.attempt), 0)).where(*of_gate)
+        # On PostgreSQL two may see the same latest attempt; then the unique key lets one row in.
+        new = self._store.insert(gate_check).values(_row(check)).on_conflict_do_nothing()
         with self._store.write() as connection:
-            connection.execute(insert(gate_check).values(row))
+            if connection.scalar(latest) != check.attempt - 1 or connection.execute(new).rowcount == 0:
+                return False
             insert_deliveries(connection, check.edition, remedies)
+            if decision is not None:
+                connection.execute(insert(decisions_table).values(_row(decision)))
+        return True
 
     def checks(self, edition: str, phase: str | None = None) -> list[GateCheckRow]:
         """Every reading of the edition's gates, or of one phase's, in the order they were taken."""
@@ -71,22 +85,26 @@ class Records(LedgerPart):
     def last_check(self, edition: str, phase: str) -> GateCheckRow | None:
         """The latest reading of one gate; None when it was never read."""
         with self._store.read() as connection:
-            row = connection.execute(_checks(edition, phase).order_by(gate_check.c.id.desc()).limit(1)).first()
+            row = connection.execute(_checks(edition, phase).order_by(gate_check.c.attempt.desc()).limit(1)).first()
         return _check_row(row) if row else None
 
     def decide(self, edition: str, subject: str, choice: str, *, by: str, reason: str, now: datetime) -> None:
         """Add to the audit log: who decided what about `subject` (a phase, a delivery key, …), and why."""
-        row = {"edition": edition, "subject": subject, "choice": choice, "by": by, "reason": reason, "at": now}
+        row = DecisionRow(edition, subject, choice, by, reason, now)
         with self._store.write() as connection:
-            connection.execute(insert(decision).values(row))
+            connection.execute(insert(decisions_table).values(_row(row)))
 
     def decisions(self, edition: str, subject: str | None = None) -> list[DecisionRow]:
         """The audit log, or what was decided about one subject, the oldest first."""
-        wanted = select(*_DECISION).where(decision.c.edition == edition).order_by(decision.c.id)
+        wanted = select(*_DECISION).where(decisions_table.c.edition == edition).order_by(decisions_table.c.id)
         if subject is not None:
-            wanted = wanted.where(decision.c.subject == subject)
+            wanted = wanted.where(decisions_table.c.subject == subject)
         with self._store.read() as connection:
             return [DecisionRow(*row) for row in connection.execute(wanted)]
+
+
+def _row(value: GateCheckRow | DecisionRow) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
 def _check_row(row: Sequence[Any]) -> GateCheckRow:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import ColumnElement
+
 from drumroll.errors import LedgerError
 from drumroll.ledger.model import Claim, DeliveryRow, delivery_key
 from drumroll.ledger.tables import delivery
@@ -36,6 +38,11 @@ DELIVERY = (
 
 CLAIM = (*DELIVERY[:11], delivery.c.token, delivery.c.attempts, delivery.c.wording)
 """The columns of a Claim, in the order of its fields but for the key."""
+
+
+def released_is(wanted: bool) -> ColumnElement[bool]:  # noqa: FBT001 - a condition's side, not a mode
+    """The rows that a person's `resend` moved behind their planned instant, or else all others."""
+    return delivery.c.fire_at > delivery.c.due_at if wanted else delivery.c.fire_at <= delivery.c.due_at
 
 
 def delivery_row(row: Sequence[Any]) -> DeliveryRow:

@@ -17,17 +17,24 @@ HEAD = "0001"
 _MIGRATION_LOCK = 0x6472756D  # "drum": any number, as long as every Drumroll takes the same
 
 
+def revision(store: Store) -> str | None:
+    """The revision that the database is at, which is left as it is; None when it holds no ledger yet."""
+    if store.path is not None and not store.path.exists():
+        return None
+    with store.read() as connection:
+        return _revision(connection)
+
+
 def ensure(store: Store, *, create: bool) -> None:
     """Make the ledger current. LedgerError: nothing there and not `create`, another program's, or a newer schema's."""
-    with store.read() as connection:
-        if _revision(connection) == HEAD:
-            return
+    if revision(store) == HEAD:
+        return
     with store.write() as connection:
         if not store.path:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-        revision = _revision(connection)
-        if revision != HEAD:
-            _check_ours(connection, revision, store.where, create=create)
+        found = _revision(connection)
+        if found != HEAD:
+            _check_ours(connection, found, store.where, create=create)
             _upgrade(connection)
 
 

@@ -58,6 +58,8 @@ class Store:
             wait = {"connect_timeout": BUSY_SECONDS, "options": options}
             # A launch lasts weeks: a pooled connection may have died since it was last used.
             self.engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=wait)
+        self._reached = False
+        event.listen(self.engine, "connect", self._on_first_connect, once=True)
 
     @property
     def where(self) -> str:
@@ -112,7 +114,10 @@ class Store:
         try:
             yield
         except (SQLAlchemyError, sqlite3.Error, UnicodeEncodeError) as error:
-            raise explain(error, self.url) from error
+            raise explain(error, self.url, reached=self._reached) from error
+
+    def _on_first_connect(self, _raw: object, _record: object) -> None:
+        self._reached = True
 
 
 class LedgerPart:

@@ -63,13 +63,24 @@ class PlanVersion(Base, table=True):
 
 
 class Delivery(Base, table=True):
-    """`ix_…_due`, `_retry`, `_sending` answer `next_moment`; the `step` ones answer `claim`; `rare` the lists."""
+    """`ix_…_due`, `_retry`, `_sending` answer `next_moment`; `step` and `channel` answer `claim`; `rare` the lists."""
 
     __tablename__ = "delivery"
     __table_args__ = (
         UniqueConstraint("edition", "step", "occurrence", "recipient", name="uq_delivery_key"),
         CheckConstraint(_ONE_OF_STATES, name="state"),
         Index("ix_delivery_step", "edition", "step", "occurrence", "state", "fire_at", "due_at", "id"),
+        Index(
+            "ix_delivery_channel",
+            "edition",
+            "step",
+            "occurrence",
+            "channel",
+            "fire_at",
+            "due_at",
+            "id",
+            **_only("state = 'due'"),
+        ),
         Index("ix_delivery_rare", "edition", "state", "due_at", "id", **_only(RARE)),
         Index("ix_delivery_due", "edition", "phase", "fire_at", "due_at", "id", **_only("state = 'due'")),
         Index("ix_delivery_retry", "edition", "phase", "retry_at", "due_at", "id", **_only("state = 'retry'")),
@@ -81,6 +92,8 @@ class Delivery(Base, table=True):
             "retry_at",
             "due_at",
             "id",
+            "fire_at",
+            "channel",
             **_only("state = 'retry'"),
         ),
         Index("ix_delivery_sending", "edition", "phase", "lease_until", "due_at", "id", **_only("state = 'sending'")),
@@ -124,7 +137,7 @@ class Wording(Base, table=True):
 
 class GateCheck(Base, table=True):
     __tablename__ = "gate_check"
-    __table_args__ = (Index("ix_gate_check_phase", "edition", "phase", "id"),)
+    __table_args__ = (UniqueConstraint("edition", "phase", "attempt", name="uq_gate_check_attempt"),)
 
     id: int | None = Field(default=None, primary_key=True)
     edition: str = Field(foreign_key="edition.id")

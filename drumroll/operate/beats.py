@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from drumroll.errors import DrumrollError
 from drumroll.launchfile.models import PHASES
 from drumroll.ledger.ledger import Ledger
 from drumroll.operate.edition import Where, capabilities_of, lead
@@ -16,15 +17,15 @@ from drumroll.plan.model import Plan, PlannedStep, remedy_step_id
 class Beat:
     """The next thing to do and when.
 
-    `announce`: render and send `step` (`released`: a person asked for it again); `gate`: read the phase's gate; `over`:
-    the phase has its `verdict` (`pass`, `hold` or `abort`) and nothing of it is left to do.
+    `announce`: render and send `step` (`released_at`: when a person asked for it again); `gate`: read the phase's gate;
+    `over`: the phase has its `verdict` (`pass`, `hold` or `abort`) and nothing of it is left to do.
     """
 
     what: Literal["announce", "gate", "over"]
     at: datetime
     step: str = ""
     occurrence: int = 1
-    released: bool = False
+    released_at: datetime | None = None
     verdict: str = ""
 
 
@@ -35,15 +36,37 @@ def next_beat(where: Where, phase: str, *, now: datetime) -> Beat:
     if verdict is not None:
         return Beat("over", now, verdict=verdict)
     gate_at = _gate_at(ledger, where.edition, plan, phase)
-    announcement = _next_announcement(where, plan, ledger, PHASES[: PHASES.index(phase) + 1], now=now)
+    announcement = _next_announcement(where, plan, ledger, _up_to(phase), now=now)
     if announcement is not None and announcement.at <= gate_at:
         return announcement
     return Beat("gate", gate_at)
 
 
-def next_leftover(where: Where, *, now: datetime) -> Beat | None:
-    """What is still to be sent when every phase is over: retries and leases; None when nothing is."""
-    return _next_announcement(where, where.plan(), where.open(), PHASES, now=now)
+def next_leftover(where: Where, phase: str, *, now: datetime, within: timedelta | None = None) -> Beat | None:
+    """What `phase` and those before it left on its way when they ended: retries, and leases that run out.
+
+    None when there is nothing, or nothing `within` that time from now.
+    """
+    beat = _next_announcement(where, where.plan(), where.open(), _up_to(phase), now=now)
+    return beat if beat is not None and (within is None or beat.at <= now + within) else None
+
+
+def enter(where: Where, phase: str) -> None:
+    """See that `phase` may run. DrumrollError when the edition is over or a gate before it has not passed."""
+    ledger = where.open()
+    state = ledger.edition(where.edition).state
+    if state in {"done", "aborted"}:
+        raise DrumrollError(f"is {state}", where=where.edition, remedy="begin another edition with --opens")
+    for earlier in where.plan().phases:
+        if earlier.name == phase:
+            return
+        if standing_verdict(ledger, where.edition, earlier.name) != "pass":
+            raise DrumrollError(
+                f"{phase} may not begin before the gate of {earlier.name} has passed",
+                where=where.edition,
+                remedy="run the launch, or decide with `drumroll gate`",
+            )
+    raise DrumrollError(f"has no phase {phase}", where=where.edition, remedy="run the launch instead")
 
 
 def standing_verdict(ledger: Ledger, edition: str, phase: str) -> str | None:
@@ -67,6 +90,11 @@ def planned_step(plan: Plan, ledger: Ledger, edition: str, step_id: str, occurre
     return plan.step(step_id)
 
 
+def _up_to(phase: str) -> tuple[str, ...]:
+    names: tuple[str, ...] = PHASES
+    return names[: names.index(phase) + 1]
+
+
 def _gate_at(ledger: Ledger, edition: str, plan: Plan, phase: str) -> datetime:
     check = ledger.last_check(edition, phase)
     if check is not None and check.next_check_at is not None:
@@ -80,8 +108,8 @@ def _next_announcement(
     found = []
     moment = ledger.next_moment(where.edition, phases, now=now)
     if moment is not None:
-        released = moment.why == "due" and moment.at > moment.due_at
-        found.append(Beat("announce", moment.at, moment.step, moment.occurrence, released))
+        released_at = moment.fire_at if moment.released else None
+        found.append(Beat("announce", moment.at, moment.step, moment.occurrence, released_at))
     found += [Beat("announce", at, step.id) for at, step in _unaddressed(plan, ledger, where.edition, phases)]
     return min(found, key=lambda beat: beat.at, default=None)
 

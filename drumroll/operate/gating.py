@@ -1,15 +1,16 @@
 """Reading a gate: sync, measure, judge, write down, and do what the verdict asks."""
 
 import json
+import logging
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from drumroll.errors import DrumrollError
+from drumroll.errors import DrumrollError, SourceError
 from drumroll.gates import RECHECK, Judgement, judge
 from drumroll.ledger.ledger import Ledger
-from drumroll.ledger.model import GateCheckRow, NewDelivery
+from drumroll.ledger.model import DecisionRow, GateCheckRow, NewDelivery
 from drumroll.metrics.integrity import integrity
 from drumroll.metrics.reading import Reading
 from drumroll.operate.edition import Where, capabilities_of, deliveries_of
@@ -21,45 +22,43 @@ from drumroll.plan.model import Plan
 Decided = Literal["pass", "extend", "abort"]
 
 
-def read_gate(where: Where, phase: str, *, now: datetime) -> Judgement:
-    """Judge the gate of `phase` on what the ledger knows at `now`, store the verdict with what it saw.
+def read_gate(where: Where, phase: str, *, now: datetime) -> Judgement | None:
+    """Judge the gate of `phase` on what the ledger knows at `now`, and store the verdict with what it saw.
 
-    A remedy's deliveries are written in the same act. A phase without a gate passes when its time is over.
+    A remedy's deliveries are written in the same act. A phase without a gate passes when its time is over. None when
+    there was nothing to judge, or another engine was faster: its verdict stands, and nothing is written.
     """
     ledger, plan = where.open(), where.plan()
-    sync_sources(ledger, plan, Path(where.project))
+    last = ledger.last_check(where.edition, phase)
+    if last is not None and (last.latched or last.next_check_at is None or last.next_check_at > now):
+        return None
+    broken = _sync(ledger, plan, where, now)
     reading = reading_of(ledger, plan, now=now)
     judgement = judged(ledger, plan, phase, reading)
-    snapshot = judgement.as_dict() | {"integrity": integrity(reading).sentence()}
+    snapshot = judgement.as_dict() | {"integrity": integrity(reading).sentence(), "source_error": broken}
     check = GateCheckRow(
         edition=where.edition,
         phase=phase,
-        attempt=len(ledger.checks(where.edition, phase)) + 1,
+        attempt=last.attempt + 1 if last else 1,
         checked_at=now,
         verdict=judgement.verdict,
         latched=judgement.latched,
         snapshot=json.dumps(snapshot, ensure_ascii=False),
         next_check_at=judgement.next_check,
     )
-    ledger.keep_check(check, _remedies(ledger, plan, phase, now) if judgement.verdict == "remedy" else ())
+    remedies = _remedies(ledger, plan, phase, now) if judgement.verdict == "remedy" else ()
+    if not ledger.keep_check(check, remedies):
+        return None
     _tell(plan, phase, judgement, now)
     return judgement
 
 
-def _tell(plan: Plan, phase: str, judgement: Judgement, now: datetime) -> None:
-    line = f"gate of {phase}: {judgement.verdict}"
-    line += "".join(f"\n    {result.sentence()}" for result in judgement.results)
-    if judgement.next_check is not None:
-        line += f"\n    read again {judgement.next_check.astimezone(ZoneInfo(plan.launch.timezone)):%a %m-%d %H:%M}"
-    tell(line, at=now, timezone=plan.launch.timezone, edition=plan.edition)
-
-
 def judged(ledger: Ledger, plan: Plan, phase: str, reading: Reading) -> Judgement:
     """The verdict as it would be on `reading`, without writing anything."""
-    gate = plan.launch.phases[plan.phase(phase).name].gate
+    planned = plan.phase(phase)
+    gate = plan.launch.phases[planned.name].gate
     if gate is None:
         return Judgement("pass", (), None, latched=True, reason="this phase has no gate")
-    planned = plan.phase(phase)
     return judge(
         plan.launch.phases[planned.name],
         gate,
@@ -75,15 +74,14 @@ def judged(ledger: Ledger, plan: Plan, phase: str, reading: Reading) -> Judgemen
 def decide(where: Where, phase: str, choice: Decided, *, by: str, reason: str, now: datetime) -> GateCheckRow:
     """Record a person's decision about a held gate; it is what the launch goes by from then on.
 
-    Raises DrumrollError when the gate is not waiting for anybody.
+    Raises DrumrollError when the gate is not waiting for anybody, or somebody else was faster.
     """
     ledger, plan = where.open(), where.plan()
     last = ledger.last_check(where.edition, phase)
     if last is None or last.verdict != "hold":
         standing = "has not been read yet" if last is None else f"stands at {last.verdict}"
-        raise DrumrollError(
-            f"the gate of {phase} {standing}", where=where.edition, remedy="only a held gate waits for a decision"
-        )
+        remedy = "only a held gate waits for a decision"
+        raise DrumrollError(f"the gate of {phase} {standing}", where=where.edition, remedy=remedy)
     gate = plan.launch.phases[plan.phase(phase).name].gate
     recheck = (gate.recheck if gate else None) or RECHECK
     row = GateCheckRow(
@@ -96,9 +94,33 @@ def decide(where: Where, phase: str, choice: Decided, *, by: str, reason: str, n
         snapshot=json.dumps({**json.loads(last.snapshot), "decided_by": by, "reason": reason}, ensure_ascii=False),
         next_check_at=now + recheck if choice == "extend" else None,
     )
-    ledger.decide(where.edition, f"gate {phase}", choice, by=by, reason=reason, now=now)
-    ledger.keep_check(row)
+    decision = DecisionRow(where.edition, f"gate {phase}", choice, by, reason, now)
+    if not ledger.keep_check(row, decision=decision):
+        raise DrumrollError(
+            f"somebody else has just decided the gate of {phase}",
+            where=where.edition,
+            remedy=f"see `drumroll gate {where.edition} {phase}`",
+        )
     return row
+
+
+def _sync(ledger: Ledger, plan: Plan, where: Where, now: datetime) -> str | None:
+    """A source that cannot be read does not stop the gate: it is judged on what is known, and that is said."""
+    try:
+        sync_sources(ledger, plan, Path(where.project))
+    except SourceError as error:
+        line = f"judged without the newest engagement: {error}"
+        tell(line, at=now, timezone=plan.launch.timezone, edition=plan.edition, level=logging.WARNING)
+        return str(error)
+    return None
+
+
+def _tell(plan: Plan, phase: str, judgement: Judgement, now: datetime) -> None:
+    line = f"gate of {phase}: {judgement.verdict}"
+    line += "".join(f"\n    {result.sentence()}" for result in judgement.results)
+    if judgement.next_check is not None:
+        line += f"\n    read again {judgement.next_check.astimezone(ZoneInfo(plan.launch.timezone)):%a %m-%d %H:%M}"
+    tell(line, at=now, timezone=plan.launch.timezone, edition=plan.edition)
 
 
 def _remedies(ledger: Ledger, plan: Plan, phase: str, now: datetime) -> list[NewDelivery]:

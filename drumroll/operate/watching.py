@@ -5,9 +5,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from drumroll.clock import Clock
-from drumroll.ledger.ledger import default_url, open_ledger
+from drumroll.ledger.ledger import open_ledger
 from drumroll.ledger.model import DeliveryRow
+from drumroll.operate.beats import Beat
 from drumroll.operate.edition import Where
+from drumroll.operate.opening import ledger_at
 from drumroll.operate.reading import sync_sources
 from drumroll.operate.sending import recover_step
 from drumroll.operate.wording import make_ready
@@ -31,7 +33,7 @@ class Alarm:
 def running(ledger: str | None = None, project: str | None = None) -> list[Where]:
     """Every edition under way, rehearsals excepted."""
     root = project or str(find_project(Path.cwd()))
-    url = ledger or default_url(Path(root))
+    url = ledger_at(ledger, Path(root))
     rows = open_ledger(url).editions()
     return [Where(row.id, url, root) for row in rows if row.state in {"running", "held"} and not row.rehearsal]
 
@@ -45,7 +47,8 @@ async def recover(where: Where, clock: Clock) -> int:
     """Settle what a dead engine left in `sending`; how many deliveries that were."""
     expired = where.open().expired(where.edition, now=clock.now())
     for step, occurrence in sorted({(claim.step, claim.occurrence) for claim in expired}):
-        await recover_step(where, make_ready(where, step, occurrence, now=clock.now()), clock)
+        beat = Beat("announce", clock.now(), step, occurrence)
+        await recover_step(where, make_ready(where, beat, now=clock.now()), clock)
     return len(expired)
 
 

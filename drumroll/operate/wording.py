@@ -6,39 +6,61 @@ from datetime import datetime
 from drumroll.ledger.ledger import Ledger
 from drumroll.ledger.model import NewDelivery
 from drumroll.metrics.segments import in_segment
-from drumroll.operate.beats import planned_step
+from drumroll.operate.beats import Beat, planned_step
 from drumroll.operate.edition import Where, capabilities_of, lead
-from drumroll.operate.lateness import Ruling, rule
+from drumroll.operate.lateness import Ruling, rule, rule_released
 from drumroll.operate.reading import reading_of
 from drumroll.plan.model import Plan, PlannedStep
+from drumroll.words.render import Words, WordsError
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A step whose words are kept in the ledger under `sha`, and the ruling on its lateness."""
+    """A step whose words are kept in the ledger under `sha`, and the ruling on its lateness.
+
+    `released`: it is about the deliveries that a person asked to send again, and no others of the step.
+    """
 
     step: str
     occurrence: int
     label: str
     sha: str
     ruling: Ruling
+    released: bool = False
 
 
-def make_ready(where: Where, step_id: str, occurrence: int, *, now: datetime, released: bool = False) -> Ready:
-    """Render `step_id` for `now`, keep its words, and write down whom a step to single members goes to.
+def make_ready(where: Where, beat: Beat, *, now: datetime) -> Ready:
+    """Rule on the beat's step, render it for `now`, keep its words, and write down whom a step to members goes to.
 
     The recipients are committed before the words: a step whose words are kept has its recipients, so that nothing is
-    lost when the process dies in between.
+    lost when the process dies in between. Words that cannot be rendered are held for a person, like any late message.
     """
     ledger, plan = where.open(), where.plan()
-    step = planned_step(plan, ledger, where.edition, step_id, occurrence)
+    step = planned_step(plan, ledger, where.edition, beat.step, beat.occurrence)
     words = where.words()
-    ruling = rule(step, now=now, released=released)
-    text = words.text(step, now=ruling.as_of)
-    if step.segment is not None and not ledger.step_states(where.edition).get((step_id, occurrence)):
+    ruling, text = _spoken(words, step, _ruling(ledger, plan, step, beat, now), now)
+    if step.segment is not None and not ledger.step_states(where.edition).get((step.id, beat.occurrence)):
         ledger.schedule(where.edition, _to_members(plan, ledger, step, now=now))
-    sha = ledger.keep_wording(where.edition, step_id, occurrence, text, now=now)
-    return Ready(step_id, occurrence, words.label(step), sha, ruling)
+    sha = ledger.keep_wording(where.edition, step.id, beat.occurrence, text, now=now)
+    return Ready(step.id, beat.occurrence, words.label(step), sha, ruling, beat.released_at is not None)
+
+
+def _ruling(ledger: Ledger, plan: Plan, step: PlannedStep, beat: Beat, now: datetime) -> Ruling:
+    if ledger.edition(plan.edition).state == "aborted":
+        return Ruling("held", now, "the launch was aborted")
+    if beat.released_at is not None:
+        return rule_released(step, now=now, released_at=beat.released_at)
+    overtaken = step.follows_up is not None and plan.step(step.follows_up).due <= now
+    return rule(step, now=now, overtaken=overtaken)
+
+
+def _spoken(words: Words, step: PlannedStep, ruling: Ruling, now: datetime) -> tuple[Ruling, str]:
+    if ruling.act != "send":
+        return ruling, ""
+    try:
+        return ruling, words.text(step, now=ruling.as_of)
+    except WordsError as error:
+        return Ruling("held", now, f"its words cannot be rendered: {error}"), ""
 
 
 def _to_members(plan: Plan, ledger: Ledger, step: PlannedStep, *, now: datetime) -> list[NewDelivery]:

@@ -3,9 +3,11 @@
 from datetime import datetime
 from pathlib import Path
 
+from drumroll.errors import DrumrollError
 from drumroll.launchfile.community import ChannelSpec
 from drumroll.ledger.ledger import open_ledger
 from drumroll.operate.edition import Where, begin, capabilities_of, deliveries_of
+from drumroll.operate.opening import live_editions
 from drumroll.plan.model import Plan
 
 _OWN_FILES = ("ledger.db", "ledger.db-wal", "ledger.db-shm", "outbox.jsonl", "report.html")
@@ -31,12 +33,25 @@ def set_stage(plan: Plan, *, project: Path, out: Path) -> tuple[Where, datetime]
     """
     out.mkdir(parents=True, exist_ok=True)
     url = f"sqlite:///{out.absolute() / 'ledger.db'}"
+    _see_that_nothing_is_lost(out, url)
     for name in _OWN_FILES:
         (out / name).unlink(missing_ok=True)
     staged = offline(plan, out.absolute() / "outbox.jsonl")
     starts = curtain(staged)
     begin(staged, ledger=open_ledger(url), rehearsal=True, now=starts)
     return Where(plan.edition, url, str(project)), starts
+
+
+def _see_that_nothing_is_lost(out: Path, url: str) -> None:
+    """A rehearsal clears its folder: never one that holds a live launch's memory."""
+    if not (out / "ledger.db").exists():
+        return
+    ledger = open_ledger(url, create=False)
+    live = live_editions(ledger)
+    ledger.close()
+    if live:
+        what = f"its ledger.db holds a live edition ({', '.join(live)})"
+        raise DrumrollError(what, where=str(out), remedy="give another folder with --out")
 
 
 def curtain(plan: Plan) -> datetime:

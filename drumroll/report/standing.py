@@ -87,7 +87,7 @@ def standing(ledger: Ledger, plan: Plan, edition: EditionRow, *, now: datetime) 
 def needs(ledger: Ledger, plan: Plan, edition: EditionRow, *, now: datetime) -> Iterator[Need]:
     """What waits for a person: held gates, then open questions about deliveries, then hand-offs past their time.
 
-    An edition that has ended asks only about deliveries whose fate is open.
+    An edition that has ended asks only about deliveries whose fate is open, hand-offs among them.
     """
     ended = edition.ended_at is not None
     for phase in () if ended else plan.phases:
@@ -98,8 +98,8 @@ def needs(ledger: Ledger, plan: Plan, edition: EditionRow, *, now: datetime) -> 
     for state in OPEN_QUESTIONS:
         for row in ledger.deliveries(edition.id, state=state):
             yield Need(state, row.key, row.error or f"is {state}", resolve_command(row))
-    for row in () if ended else ledger.deliveries(edition.id, state="awaiting"):
-        if row.due_at < now:
+    for row in () if edition.state == "aborted" else ledger.deliveries(edition.id, state="awaiting"):
+        if ended or row.due_at < now:  # an edition may end in the minute its last hand-off is due
             why = f"overdue by {span((now - row.due_at).total_seconds())}"
             yield Need("hand-off", row.key, why, done_command(row))
 

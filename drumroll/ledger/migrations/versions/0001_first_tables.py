@@ -103,9 +103,16 @@ def upgrade() -> None:
         "ix_delivery_step", "delivery", ["edition", "step", "occurrence", "state", "fire_at", "due_at", "id"]
     )
     op.create_index(
+        "ix_delivery_channel",
+        "delivery",
+        ["edition", "step", "occurrence", "channel", "fire_at", "due_at", "id"],
+        sqlite_where=sa.text("state = 'due'"),
+        postgresql_where=sa.text("state = 'due'"),
+    )
+    op.create_index(
         "ix_delivery_step_retry",
         "delivery",
-        ["edition", "step", "occurrence", "retry_at", "due_at", "id"],
+        ["edition", "step", "occurrence", "retry_at", "due_at", "id", "fire_at", "channel"],
         sqlite_where=sa.text("state = 'retry'"),
         postgresql_where=sa.text("state = 'retry'"),
     )
@@ -139,8 +146,8 @@ def upgrade() -> None:
         sa.Column("snapshot", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["edition"], ["edition.id"], name=op.f("fk_gate_check_edition_edition")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_gate_check")),
+        sa.UniqueConstraint("edition", "phase", "attempt", name="uq_gate_check_attempt"),
     )
-    op.create_index("ix_gate_check_phase", "gate_check", ["edition", "phase", "id"])
 
     op.create_table(
         "member",

@@ -1,0 +1,104 @@
+"""One attempt to deliver one claimed row, and what its outcome means for the ledger."""
+
+import logging
+import random
+from datetime import datetime, timedelta
+
+from drumroll.channels.base import Message, Receipt, Recipient, SendError
+from drumroll.clock import Clock
+from drumroll.errors import DrumrollError
+from drumroll.ledger.ledger import Ledger
+from drumroll.ledger.model import Claim, Settlement, idempotency_key
+from drumroll.operate.lateness import PUNCTUAL
+from drumroll.operate.open_channels import OpenChannels
+from drumroll.operate.wording import Ready
+from drumroll.plan.model import Plan, PlannedStep
+
+log = logging.getLogger("drumroll.sending")
+
+MAX_ATTEMPTS = 8
+_FIRST_WAIT, _LONGEST_WAIT = 2.0, 300.0  # seconds; doubled after each attempt
+
+
+class Attempts:
+    """Sends one step's claimed rows and turns answers into settlements. `errors` collects what went wrong."""
+
+    def __init__(
+        self, ledger: Ledger, plan: Plan, step: PlannedStep, ready: Ready, clock: Clock, channels: OpenChannels
+    ) -> None:
+        self._step, self._ready, self._clock, self._channels = step, ready, clock, channels
+        self._text = ledger.wording(ready.sha)
+        self._groups = {group.id: group for group in plan.launch.community.groups}
+        self._names = _names(ledger, plan.edition, clock.now()) if step.segment else {}
+        self.errors: dict[str, str] = {}
+
+    async def settle(self, claim: Claim) -> Settlement:
+        """Send it and say how it ended; never raises."""
+        try:
+            channel = await self._channels.get(claim.channel)
+            receipt = await channel.send(self._message(claim))
+        except SendError as error:
+            return self._after_error(claim, error)
+        except DrumrollError as error:  # the channel could not be opened: nothing was sent
+            return self._after_error(claim, SendError(str(error), kind="transient"))
+        except Exception as error:  # a channel's own bug must not leave a row without a settlement
+            # The type only: a stranger's exception may quote an address with a secret in it, or a member's words.
+            name = type(error).__name__
+            log.error("channel %s failed unexpectedly: %s", claim.channel, name)  # noqa: TRY400
+            log.debug("channel %s", claim.channel, exc_info=error)
+            return self._after_error(claim, SendError(f"{name} in channel {claim.channel}", kind="ambiguous"))
+        return self._after_receipt(claim, receipt)
+
+    def _after_receipt(self, claim: Claim, receipt: Receipt) -> Settlement:
+        return Settlement(
+            claim, receipt.state, message_id=receipt.message_id, wording=self._ready.sha, sent_at=self._clock.now()
+        )
+
+    def _after_error(self, claim: Claim, error: SendError) -> Settlement:
+        self.errors[claim.recipient] = str(error)
+        sha = self._ready.sha
+        if error.kind == "permanent":
+            return Settlement(claim, "failed", wording=sha, error=str(error))
+        if error.kind == "ambiguous":
+            return Settlement(claim, "unknown", wording=sha, error=str(error))
+        if claim.attempts >= MAX_ATTEMPTS:
+            why = f"{error} (gave up after {claim.attempts} attempts)"
+            return Settlement(claim, "failed", wording=sha, error=why)
+        return Settlement(claim, "retry", wording=sha, error=str(error), retry_at=self._retry_at(claim, error))
+
+    def _retry_at(self, claim: Claim, error: SendError) -> datetime:
+        """As late as the platform asks, but no later than the lateness rule would set the row aside anyway."""
+        now = self._clock.now()
+        wait = max(error.retry_after or 0.0, _backoff(claim.attempts))
+        too_late = max(self._step.due + self._step.max_late, now) + 2 * PUNCTUAL
+        return min(now + timedelta(seconds=wait), max(too_late, now + timedelta(seconds=_backoff(claim.attempts))))
+
+    def _message(self, claim: Claim) -> Message:
+        group = self._groups[claim.group]
+        member_name = self._names.get(claim.member, claim.member) if claim.member else None
+        return Message(
+            key=idempotency_key(claim.key),
+            edition=claim.edition,
+            step=claim.step,
+            occurrence=claim.occurrence,
+            number=self._step.number,
+            due=_iso(claim.due_at),
+            sent_at=_iso(self._clock.now()),
+            recipient=Recipient(group.id, group.name, group.address, claim.member, member_name),
+            text=self._text,
+        )
+
+
+def _names(ledger: Ledger, edition: str, now: datetime) -> dict[str, str]:
+    _, people = ledger.activity(edition, until=now)
+    return {person.id: person.name or person.id for person in people.values()}
+
+
+def _backoff(attempts: int) -> float:
+    """Seconds: doubled after each attempt, capped, with full jitter in its upper half."""
+    longest = min(_FIRST_WAIT * 2 ** (attempts - 1), _LONGEST_WAIT)
+    return float(longest * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, keeps no secret
+
+
+def _iso(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,173 @@
+"""Claim, send, settle: one step to all its recipients, each once, whatever dies in between."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from drumroll.channels.base import Receipt
+from drumroll.clock import Clock
+from drumroll.errors import DrumrollError
+from drumroll.ledger.model import Claim, Settlement, idempotency_key
+from drumroll.operate.attempt import Attempts
+from drumroll.operate.beats import planned_step
+from drumroll.operate.edition import Where, capabilities_of
+from drumroll.operate.open_channels import OpenChannels
+from drumroll.operate.patience import patiently, undisturbed
+from drumroll.operate.wording import Ready
+
+_SETTLE_MARGIN = timedelta(seconds=5)
+_LOOK_AGAIN = timedelta(seconds=60)
+_in_flight: set["asyncio.Task[Settlement]"] = set()
+
+
+def on_the_wire() -> bool:
+    """Whether any request of this process still waits for its answer or its settlement."""
+    return bool(_in_flight)
+
+
+@dataclass(slots=True)
+class Sent:
+    """What became of one step's deliveries: how many in each state, and what went wrong by recipient."""
+
+    states: Counter[str] = field(default_factory=Counter)
+    errors: dict[str, str] = field(default_factory=dict)
+
+    def summary(self) -> str:
+        """`3 sent, 1 awaiting`."""
+        return ", ".join(f"{count} {state}" for state, count in sorted(self.states.items())) or "nothing to do"
+
+
+class Outbox:
+    """The channels one step goes out through, and the requests in flight. Close it in any case."""
+
+    def __init__(self, where: Where, ready: Ready, clock: Clock) -> None:
+        self._where, self._ready, self._clock = where, ready, clock
+        self._ledger, self._plan = where.open(), where.plan()
+        self.step = planned_step(self._plan, self._ledger, where.edition, ready.step, ready.occurrence)
+        self._capabilities = capabilities_of(self._plan)
+        self._channels = OpenChannels(where)
+        self._attempts = Attempts(self._ledger, self._plan, self.step, ready, clock, self._channels)
+        self.sent = Sent(errors=self._attempts.errors)
+
+    async def close(self) -> None:
+        """Close every channel that was opened."""
+        await self._channels.close()
+
+    def set_aside(self) -> None:
+        """Skip or hold what is due, as the ruling says."""
+        ruling = self._ready.ruling
+        assert ruling.act != "send"
+        self.sent.states[ruling.act] += self._ledger.set_aside(
+            self._where.edition,
+            self._ready.step,
+            self._ready.occurrence,
+            to=ruling.act,
+            reason=ruling.reason,
+            now=self._clock.now(),
+            released=self._ready.released,
+        )
+
+    async def recover(self) -> None:
+        """Deal with rows of this step that an engine left in `sending` and whose lease has passed (rule 3).
+
+        What is too late to be sent is not sent again either: it is looked up where that is possible, and otherwise
+        shown to a person.
+        """
+        for claim in self._ledger.expired(self._where.edition, now=self._clock.now()):
+            if (claim.step, claim.occurrence) != (self._ready.step, self._ready.occurrence):
+                continue
+            try:
+                await self._recover(claim)
+            except DrumrollError as error:  # the channel cannot even be asked: its row waits, the others go on
+                self._attempts.errors[claim.recipient] = str(error)
+                self._ledger.reclaim([claim], now=self._clock.now(), lease=_LOOK_AGAIN)
+
+    async def _recover(self, claim: Claim) -> None:
+        capability, now = self._capabilities[claim.channel], self._clock.now()
+        if capability.look_up and (receipt := await self._look_up(claim)) is not None:
+            why = f"found on {claim.channel}"
+            self._ledger.recover([claim], "sent", now=now, reason=why, message_id=receipt.message_id)
+            self.sent.states["sent"] += 1
+            return
+        ruling = self._ready.ruling
+        if (capability.idempotent or capability.look_up) and ruling.act == "send":
+            for again in self._ledger.reclaim([claim], now=now, lease=self._lease(claim.channel)):
+                await self._record([await self._attempts.settle(again)])
+        elif capability.look_up:
+            why = f"the sender stopped before sending it; {ruling.reason}"
+            for again in self._ledger.reclaim([claim], now=now, lease=self._lease(claim.channel)):
+                await self._record([Settlement(again, "failed", error=why)])
+        else:
+            why = "the sender stopped before the answer came" + (f"; {ruling.reason}" if ruling.reason else "")
+            self._ledger.recover([claim], "unknown", now=now, reason=why)
+            self.sent.states["unknown"] += 1
+
+    async def _look_up(self, claim: Claim) -> Receipt | None:
+        channel = await self._channels.get(claim.channel)
+        return await channel.look_up(idempotency_key(claim.key))
+
+    async def drain(self) -> None:
+        """Send until nothing of this step is claimable, on every channel at its own width.
+
+        Never more rows in `sending` than requests in flight. One channel's trouble leaves the others alone.
+        """
+        groups = self._plan.launch.community.groups
+        used = sorted({group.channel for group in groups if group.id in self.step.groups})
+        ended = await asyncio.gather(*map(self._drain, used), return_exceptions=True)
+        for error in ended:
+            if error is not None:
+                raise error
+
+    async def _drain(self, channel: str) -> None:
+        width, lease = self._capabilities[channel].concurrency, self._lease(channel)
+        flying: set[asyncio.Task[Settlement]] = set()
+        try:
+            while True:
+                claims = await self._claim(channel, width - len(flying), lease)
+                flying |= {asyncio.create_task(self._attempts.settle(claim)) for claim in claims}
+                _in_flight.update(flying)
+                if not flying:
+                    return
+                done, flying = await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
+                await undisturbed(self._record_done(done))
+        finally:
+            if flying:  # cancelled: what is on the wire still gets its answer written down
+                await undisturbed(self._land(flying, lease))
+
+    async def _land(self, flying: set["asyncio.Task[Settlement]"], lease: timedelta) -> None:
+        done, late = await asyncio.wait(flying, timeout=lease.total_seconds())
+        await self._record_done(done)
+        _in_flight.difference_update(late)
+
+    async def _claim(self, channel: str, free: int, lease: timedelta) -> list[Claim]:
+        if not free:
+            return []
+        where, ready = self._where, self._ready
+        return await patiently(
+            lambda: self._ledger.claim(
+                where.edition,
+                ready.step,
+                ready.occurrence,
+                now=self._clock.now(),
+                limit=free,
+                lease=lease,
+                wording=ready.sha,
+                channel=channel,
+                released=ready.released,
+            )
+        )
+
+    async def _record_done(self, done: set["asyncio.Task[Settlement]"]) -> None:
+        try:
+            await self._record([task.result() for task in done])
+        finally:
+            _in_flight.difference_update(done)
+
+    async def _record(self, settlements: list[Settlement]) -> None:
+        if settlements:
+            await patiently(lambda: self._ledger.settle(settlements, now=self._clock.now()))
+            self.sent.states.update(settlement.state for settlement in settlements)
+
+    def _lease(self, channel: str) -> timedelta:
+        return timedelta(seconds=self._capabilities[channel].timeout) + _SETTLE_MARGIN
