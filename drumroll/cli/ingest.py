@@ -111,7 +111,7 @@ def _read(
 
 
 def _take_in(url: str, launch: str, groups: Collection[str], read: Callable[[], Export]) -> dict[str, Any]:
-    """Check the launch and its groups first, since reading may take long; then one transaction for everything."""
+    """Check the launch and its groups first, since reading may take long; nothing is taken in before all is read."""
     from drumroll.ledger.ledger import open_ledger
     from drumroll.plan.model import Plan
 

@@ -1,5 +1,6 @@
 """What members did, as sources told it."""
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from drumroll.ledger.tables import event as events_table
 from drumroll.ledger.tables import member as members_table
 
 _BATCH = 4000  # rows in one transaction: a send that falls due during an intake waits for one batch at most
+_PAUSE = 0.015  # seconds between them: longer than a waiting writer lets pass before it asks for the lock again
 _EVENT = (
     events_table.c.source,
     events_table.c.event_id,
@@ -67,6 +69,7 @@ class Engagement(LedgerPart):
                 new += insert_new(connection, events_table, columns, rows)
             if on_batch is not None:
                 on_batch(start + len(rows))
+            time.sleep(_PAUSE)
         return new
 
     def activity(
