@@ -1,5 +1,6 @@
 """`check` as a function: from a launch file to a plan that may run, or to every reason why not."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,8 @@ from drumroll.words.collect import Collected
 from drumroll.words.phrases import LOCALES
 from drumroll.words.render import Words, WordsError
 from drumroll.words.templates import find_project
+
+_BRACES = re.compile(r"\{\{.{0,60}?\}\}|\{%.{0,60}?%\}|\{\{|\{%")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ def _check_words(plan: Plan, capabilities: Mapping[str, Capability], findings: F
             findings.add("template/empty", path, f"templates/{step.template} says nothing", "write the text")
             continue
         _check_serial(words, step, text, path, findings)
+        _check_braces(text, path, findings)
         _check_reveals(plan, step, text, path, findings)
         _check_size(plan, step, text, capabilities, path, findings)
     return texts
@@ -114,7 +118,7 @@ def _all_steps(plan: Plan) -> Iterator[tuple[PlannedStep, DocPath]]:
 
 def _check_serial(words: Words, step: PlannedStep, text: str, path: DocPath, findings: Findings) -> None:
     """Q3: an announcement carries its number, and says when the next one comes and what it will be about."""
-    label = words.label(step)
+    label = words.short_label(step)
     if label and label not in text:
         what = f"templates/{step.template} does not say its number {label}"
         findings.add("serial/label", path, what, "begin it with {{ step.label }}")
@@ -125,6 +129,14 @@ def _check_serial(words: Words, step: PlannedStep, text: str, path: DocPath, fin
         if teaser[part] not in text:
             what = f"templates/{step.template} does not tease the {name} of {teaser['label']} ({teaser[part]})"
             findings.add("teaser/missing", path, what, f"use {{{{ teaser.{part} }}}} in it")
+
+
+def _check_braces(text: str, path: DocPath, findings: Findings) -> None:
+    """What a fact or a var holds is data: it stands in the text as it is."""
+    if found := _BRACES.search(text):
+        what = f'members would read "{found[0]}"'
+        remedy = "vars and facts are not rendered again; write the words out, or use the name in the template"
+        findings.add("template/braces", path, what, remedy, severity="warning")
 
 
 def _check_reveals(plan: Plan, step: PlannedStep, text: str, path: DocPath, findings: Findings) -> None:

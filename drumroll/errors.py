@@ -1,5 +1,6 @@
 """The one exception tree: what a person can act on says *where, what, remedy*."""
 
+import shlex
 from dataclasses import dataclass
 from typing import Literal
 
@@ -66,8 +67,16 @@ class Finding:
 
 
 class LaunchRefusedError(DrumrollError):
-    """A launch file with at least one error; carries every finding, warnings included."""
+    """A launch file with at least one error; carries every finding, warnings included.
+
+    Its text is one line for each finding, and a last one with the call that shows them with their rules.
+    """
 
     def __init__(self, findings: list[Finding]) -> None:
         self.findings = findings
-        super().__init__("\n".join(str(finding) for finding in findings))
+        errors = [finding for finding in findings if finding.severity == "error"]
+        call = f"`drumroll check {shlex.quote(errors[0].file)}`"
+        last = f"1 error; {call} shows it with its rule"
+        if len(errors) > 1:
+            last = f"{len(errors)} errors; {call} shows them with their rules"
+        super().__init__("\n".join([*map(str, findings), last]))

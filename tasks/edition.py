@@ -6,16 +6,13 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from drumroll.operate.edition import Where
-from drumroll.operate.open_channels import try_channels
 from drumroll.operate.opening import close_edition, ended, find_edition, open_edition
 
 
 @task(name="open edition", task_run_name="open {file}", cache_policy=NO_CACHE)
 async def open_launch(file: str, opens: str | None, ledger: str | None) -> Where:
     """Store the plan, or pick up the edition where it stands; and see that its channels can work."""
-    where = open_edition(Path(file), opens=opens, ledger=ledger)
-    await try_channels(where)
-    return where
+    return await open_edition(Path(file), opens=opens, ledger=ledger)
 
 
 def over(where: Where) -> str | None:

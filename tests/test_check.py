@@ -35,6 +35,18 @@ def said(project):
             "templates/{w}:1: template syntax: unexpected '}}'; correct the template [template/syntax]",
         ),
         (
+            "{% loop %}",
+            "templates/{w}:1: template syntax: Encountered unknown tag 'loop'; correct the template [template/syntax]",
+        ),
+        (
+            "{{ product.price | mony }}",
+            "templates/{w}:1: template syntax: No filter named 'mony'; did you mean \"money\"? [template/render]",
+        ),
+        (
+            "{{ ''.__class__ }}",
+            "templates/{w}:1: access to attribute '__class__' of 'str' object is unsafe; templates may not reach into Python [template/render]",
+        ),
+        (
             "a\n{{ x }}",
             "templates/{w}:2: 'x' is undefined; add it to the step's vars or to facts, or correct the name [template/render]",
         ),
@@ -42,10 +54,13 @@ def said(project):
             "{{ facts.link }}",
             'templates/{w}:1: tells the fact "link" before its time; step "order" is the one that reveals it [template/render]',
         ),
-        ("{{ 'a' * 10**8 }}", "templates/{w}:1: the operator ** is not allowed here [template/render]"),
+        (
+            "{{ 'a' * 10**8 }}",
+            "templates/{w}:1: the operator ** is not allowed here; give the finished words in `vars` [template/render]",
+        ),
         (
             "{% for a in range(9999) %}{{ opens | day }}{% endfor %}",
-            "templates/{w}: renders more than 20,000 characters [template/render]",
+            "templates/{w}: renders more than 20,000 characters; shorten it [template/render]",
         ),
         ("{# words #}\n\n", "templates/{w} says nothing; write the text [template/empty]"),
         (
@@ -59,15 +74,15 @@ def said(project):
         ("{% include step.kind %}", "templates/{w} includes a computed name; write the name out [template/dynamic]"),
         (
             "Hi. {{ teaser.when }}: {{ teaser.topic }}",
-            "templates/{w} does not say its number No. 01 ·; begin it with {{{{ step.label }}}} [serial/label]",
+            "templates/{w} does not say its number No. 01; begin it with {{{{ step.label }}}} [serial/label]",
         ),
         (
             "{{ step.label }} {{ teaser.topic }}",
-            "templates/{w} does not tease the time of No. 02 · (on Tue, Jan 12 at 19:00); use {{{{ teaser.when }}}} in it [teaser/missing]",
+            "templates/{w} does not tease the time of No. 02 (on Tue, Jan 12 at 19:00); use {{{{ teaser.when }}}} in it [teaser/missing]",
         ),
         (
             "{{ step.label }} {{ teaser.when }}",
-            "templates/{w} does not tease the topic of No. 02 · (what the noise does); use {{{{ teaser.topic }}}} in it [teaser/missing]",
+            "templates/{w} does not tease the topic of No. 02 (what the noise does); use {{{{ teaser.topic }}}} in it [teaser/missing]",
         ),
     ],
 )
@@ -166,6 +181,20 @@ def test_a_reveal_that_tells_nothing_is_warned_of(project):
         0,
         [
             '73: phases.nurture.steps[0].reveals[0]: templates/en/nurture/the-host.md.j2 does not tell the fact "host" that it reveals; use {{ facts.host }} in it, or reveal it in another step [reveal/untold, warning]'
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("fact", "shown"),
+    [("{{ product.price }}", "{{ product.price }}"), ("{% if x %}", "{% if x %}"), ("see {{ x", "{{")],
+)
+def test_braces_that_members_would_read_are_warned_of(project, fact, shown):
+    project.change("host: Ann Boil", f"host: '{fact}'")
+    assert said(project) == (
+        0,
+        [
+            f'70: phases.nurture.steps[0]: members would read "{shown}"; vars and facts are not rendered again; write the words out, or use the name in the template [template/braces, warning]'
         ],
     )
 

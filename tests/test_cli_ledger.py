@@ -3,14 +3,20 @@
 import json
 import sys
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
-from small_launch import EDITION, NOW, STARTS, begun, halfway, held, ledger_of
+import small_launch
+from small_launch import EDITION, NOW, STARTS, begun, halfway, held, ledger_of, send
 
+from drumroll.activity import Event
 from drumroll.cli.main import main
 from drumroll.clock import VirtualClock, use_clock
 from drumroll.ledger.model import Settlement
 from drumroll.ledger.schema import HEAD
+from drumroll.ledger.states import STATES
+from drumroll.operate.gating import decide
+from drumroll.report.standing import answers
 
 CLUE_ONE, CLUE_TWO = f"{EDITION}/clue/1/one", f"{EDITION}/clue/1/two"
 
@@ -106,6 +112,41 @@ def test_an_unknown_launch_names_the_known_ones(tmp_path, drumroll):
         assert f'no edition or launch "sprong"; known: {EDITION}' in err
 
 
+def test_a_retry_that_is_late_is_listed_with_its_error(tmp_path, as_json):
+    begun(tmp_path)
+    ledger, at = ledger_of(tmp_path), STARTS + timedelta(hours=1)
+    (claim,) = ledger.claim(EDITION, "hello", 1, now=at, limit=5, lease=timedelta(seconds=9), channel="log")
+    again = at + timedelta(minutes=8)
+    ledger.settle([Settlement(claim, "retry", error="503 [busy]", retry_at=again)], now=at)
+
+    def needs(minutes):
+        code, document = as_json("status", now=at + timedelta(minutes=minutes))
+        return code, document["editions"][0]["needs"]
+
+    assert needs(5) == (0, [])
+    assert needs(6) == (
+        0,
+        [
+            {
+                "what": "retry",
+                "key": claim.key,
+                "why": "503 [busy] (tried again at 10:08)",
+                "command": f"drumroll deliveries {EDITION} --state retry",
+            }
+        ],
+    )
+
+
+@pytest.mark.parametrize(("state", "offered"), [("unknown", "sent|resend|skip"), ("failed", "resend|skip")])
+def test_status_offers_the_answers_that_fit(tmp_path, drumroll, state, offered):
+    begun(tmp_path)
+    ledger, at = ledger_of(tmp_path), STARTS + timedelta(hours=1)
+    (claim,) = ledger.claim(EDITION, "hello", 1, now=at, limit=1, lease=timedelta(seconds=9), channel="log")
+    ledger.settle([Settlement(claim, state, error="gone")], now=at)
+    _, out, _ = drumroll("status", now=at)
+    assert f"drumroll resolve {claim.key} --as {offered} --by NAME --reason TEXT" in out
+
+
 # metrics
 
 
@@ -138,6 +179,15 @@ def test_metrics_prints_names_as_they_are(tmp_path, drumroll):
     assert "Staff (1) and bots (1) are outside every number" in out
 
 
+def test_a_group_in_which_nothing_happened_is_one_line(tmp_path, drumroll):
+    begun(tmp_path)
+    ledger_of(tmp_path).take_in(EDITION, [], [Event("t", "j", "join", STARTS, "one", "m0")])
+    _, out, _ = drumroll("metrics", "spring")
+    assert out.endswith("\nRoom two: nothing to measure\n")
+    assert "\nWhole\n" in out
+    assert "\nRoom [one] <b>\n" in out
+
+
 # gate
 
 
@@ -161,6 +211,7 @@ def test_a_decision_is_kept_with_name_and_reason_and_frees_the_gate(tmp_path, dr
     choice = ["--decide", "pass", "--by", "Ann", "--reason", "loud [enough]"]
     code, out, _ = drumroll("gate", "spring", "recruit", *choice, now=NOW + timedelta(hours=3))
     assert code == 0
+    assert out.startswith("passed by Ann: loud [enough]\nspring@2027-03-06 · gate of recruit")
     assert "Thu 2027-03-04 15:10  pass by Ann: loud [enough]" in out
     (decision,) = ledger_of(tmp_path).decisions(EDITION, "gate recruit")
     assert (decision.choice, decision.by, decision.reason) == ("pass", "Ann", "loud [enough]")
@@ -219,6 +270,56 @@ def test_today_prints_the_text_to_copy_as_it_is(tmp_path, drumroll):
     assert "doors" not in out
 
 
+def test_today_shows_nothing_from_behind_a_gate_that_has_not_passed(tmp_path, as_json):
+    held(tmp_path)
+    later = NOW + timedelta(days=2)
+    assert [item["step"] for item in as_json("today", "--all", now=later)[1]["items"]] == ["clue"]
+    choice = ["--decide", "pass", "--by", "Ann", "--reason", "x"]
+    as_json("gate", "spring", "recruit", *choice, now=later)
+    assert [item["step"] for item in as_json("today", "--all", now=later)[1]["items"]] == ["clue", "doors"]
+
+
+def test_what_is_still_to_come_is_never_overdue(tmp_path, as_json):
+    begun(tmp_path)
+    late = STARTS + timedelta(hours=3)
+    items = as_json("today", "--all", now=late)[1]["items"]
+    assert [(item["step"], item["state"], item["overdue_seconds"]) for item in items] == [
+        ("hello", "due", 0),
+        ("clue", "due", 0),
+    ]
+
+
+def test_today_asks_for_a_decision_about_what_is_held(tmp_path, drumroll, as_json):
+    begun(tmp_path)
+    at = STARTS + timedelta(hours=7)
+    ledger_of(tmp_path).set_aside(EDITION, "hello", 1, to="held", reason="6h late; a person decides", now=at)
+    key = f"{EDITION}/hello/1/two"
+    _, out, _ = drumroll("today", now=at)
+    assert "Wed 2027-03-03 10:00 UTC, held: needs a decision · to Room two, by Ann\n" in out
+    assert f"6h late; a person decides\n  drumroll resolve {key} --as resend|skip --by NAME --reason TEXT\n" in out
+    assert "Hello" not in out
+    item = as_json("today", now=at)[1]["items"][0]
+    assert (item["state"], item["text"], item["note"]) == ("held", None, "6h late; a person decides")
+
+
+def test_the_order_link_is_never_shown_before_the_step_that_reveals_it_is_handed_over(tmp_path, drumroll, monkeypatch):
+    link = "https://kettle.example/order"
+    launch = small_launch.LAUNCH.replace("phases:", f"facts: {{link: {link}}}\nphases:", 1)
+    launch = launch.replace("topic: the doors}", "topic: the doors, reveals: [link]}")
+    last = '      - {id: last, at: "D 18:00", kind: prompt}\n'
+    monkeypatch.setattr(small_launch, "LAUNCH", launch + last)
+    monkeypatch.setitem(small_launch.TEMPLATES, "ignite/doors", "{{ step.label }} {{ facts.link }}")
+    monkeypatch.setitem(small_launch.TEMPLATES, "ignite/last", "Again: {{ facts.link }}")
+    where = held(tmp_path)
+    decide(where, "recruit", "pass", by="Ann", reason="x", now=NOW + timedelta(hours=3))
+    eve = where.plan().opens - timedelta(hours=1)
+    _, out, _ = drumroll("today", "--all", now=eve)
+    assert link not in out
+    assert out.count("(its text tells link, and is shown when it is handed over)") == 2
+    send(where, "doors", where.plan().opens)
+    assert drumroll("today", "--all", now=where.plan().opens)[1].count(link) == 2
+
+
 def test_today_says_how_overdue_a_hand_off_is(tmp_path, drumroll):
     halfway(tmp_path)
     _, out, _ = drumroll("today", now=NOW + timedelta(minutes=2))
@@ -265,8 +366,18 @@ def test_done_ticks_off_nothing_when_one_key_is_wrong(tmp_path, drumroll):
     hello = f"{EDITION}/hello/1/two"
     code, _, err = drumroll("done", CLUE_TWO, hello, "--by", "Ann")
     assert code == 1
-    assert f"{hello}: is sent; nothing waits to be ticked off" in err
+    assert f"{hello}: is sent, and only what is awaiting can be ticked off; `drumroll today` lists what waits" in err
     assert ledger_of(tmp_path).delivery(CLUE_TWO).state == "awaiting"
+
+
+def test_done_names_the_answers_of_an_open_question(tmp_path, drumroll):
+    halfway(tmp_path)
+    code, _, err = drumroll("done", CLUE_ONE)
+    assert code == 1
+    answer = f"`drumroll resolve {CLUE_ONE} --as sent|resend|skip --by NAME --reason TEXT`"
+    assert (
+        err == f"error: {CLUE_ONE}: is unknown, and only what is awaiting can be ticked off; answer it with {answer}\n"
+    )
 
 
 def test_done_finds_the_key_that_was_meant(tmp_path, drumroll):
@@ -326,8 +437,8 @@ def test_resolve_records_the_answer(tmp_path, as_json, snapshot):
 @pytest.mark.parametrize(
     ("key", "says"),
     [
-        (f"{EDITION}/hello/1/one", 'is sent, which "sent" does not answer; only held, unknown and failed'),
-        (CLUE_TWO, "tick it off with `drumroll done`"),
+        (f"{EDITION}/hello/1/one", "is sent, which no answer fits; only held, unknown and failed deliveries take one"),
+        (CLUE_TWO, f"is awaiting, which no answer fits; tick it off with `drumroll done {CLUE_TWO}`"),
     ],
 )
 def test_resolve_refuses_what_asks_nothing(tmp_path, drumroll, key, says):
@@ -344,7 +455,17 @@ def test_resolve_offers_the_answers_that_a_state_allows(tmp_path, drumroll):
     ledger.settle([Settlement(claim, "failed", error="gone") for claim in claims], now=at)
     code, _, err = drumroll("resolve", claims[0].key, "--as", "sent", "--by", "Ann", "--reason", "x")
     assert code == 1
-    assert 'is failed, which "sent" does not answer; answer with --as resend or skip' in err
+    assert 'is failed, which "sent" does not answer; answer with --as resend or --as skip' in err
+
+
+def test_resolve_documents_the_answers_of_every_state(drumroll):
+    help_text = " ".join(drumroll("resolve", "--help")[1].split())
+    for state in STATES:
+        row = SimpleNamespace(state=state)
+        *some, last = answers(row) or ["", ""]
+        told = f"{state.capitalize()}: {', '.join(some)} or {last}."
+        assert (told in help_text) == bool(answers(row))
+        assert (f"{state.capitalize()}:" in help_text) == bool(answers(row))
 
 
 def test_resolve_wants_a_name_and_a_reason(tmp_path, drumroll):
@@ -368,12 +489,20 @@ def test_report_prints_its_path_last(tmp_path, drumroll):
 
 def test_report_tells_machines_its_head(tmp_path, as_json, snapshot):
     halfway(tmp_path)
-    out = tmp_path / "deep" / "er" / "spring.html"
+    out = tmp_path / "spring.html"
     code, document = as_json("report", EDITION, "--out", str(out))
     assert code == 0
     assert document.pop("path") == str(out)
     assert len(document.pop("plan")) == 64
     assert document == snapshot
+
+
+def test_report_makes_no_folders(tmp_path, drumroll):
+    halfway(tmp_path)
+    code, out, err = drumroll("report", "spring", "--out", "deep/er/spring.html")
+    assert (code, out) == (2, "")
+    assert err == "error: deep/er: no such folder; create it, or give another path with --out\n"
+    assert not (tmp_path / "deep").exists()
 
 
 def test_db_upgrade_makes_a_ledger_and_says_so_once(tmp_path, drumroll, as_json):

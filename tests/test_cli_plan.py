@@ -121,7 +121,7 @@ def test_plan_as_a_run_sheet(project, snapshot):
 def test_the_run_sheet_loses_no_column_on_a_narrow_screen(project, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     sheet = drumroll("plan", project.file).out
-    assert "No. 04 ·  Fri 01-15 23:00      01-15 15:00  ignite   announcement  terms      all groups" in sheet
+    assert "No. 04  Fri 01-15 23:00      01-15 15:00  ignite   announcement  terms      all groups" in sheet
 
 
 def test_the_run_sheet_prints_words_of_the_file_as_they_are(project):
@@ -151,7 +151,25 @@ def test_a_refused_plan_prints_every_finding_and_no_sheet(project):
     ran = drumroll("plan", project.file)
     assert (ran.code, ran.out) == (1, "")
     what = 'phases.recruit.gate.thresholds[0].metric: unknown metric "membrs"; did you mean "members"?'
-    assert ran.err == f"error: {project.file}:57: {what}\n"
+    last = f"1 error; `drumroll check {project.file}` shows it with its rule"
+    assert ran.err == f"error: {project.file}:57: {what}\n{last}\n"
+
+
+def test_a_refusal_counts_its_errors_and_not_its_warnings(project):
+    project.change("metric: members", "metric: membrs").change("kind: console", "kind: consol").change(
+        "otherwise: [remedy, extend, hold]", "otherwise: [hold]"
+    )
+    refused = drumroll("plan", project.file).err.splitlines()
+    assert len(refused) == 4
+    assert refused[-1] == f"2 errors; `drumroll check {project.file}` shows them with their rules"
+
+
+def test_the_run_sheet_shows_the_seconds_of_a_moment_that_has_some(project):
+    project.change('at: "D-6 10:00"', 'at: "D-6 10:00:30"')
+    sheet = drumroll("plan", project.file).out
+    assert "Sun 01-10 10:00:30   01-10 02:00:30  recruit  welcome" in sheet
+    assert "Sun 01-10  1 to post by hand, 10:00:30\n" in sheet
+    assert "── Sun 2027-01-10 10:00:30 · recruit" in drumroll("plan", "--texts", project.file).out
 
 
 @pytest.mark.parametrize("command", ["check", "plan"])
@@ -218,11 +236,22 @@ def test_a_new_launch_file_passes_check_in_every_language(here, locale):
     ran = drumroll("new", "spring-course", "--locale", locale, "--timezone", "Asia/Taipei", "--currency", "TWD")
     file = here / "configs" / "spring-course.yaml"
     assert ran.code == 0
-    assert ran.out == f"{file} written; next: drumroll check {file}, drumroll plan {file}, drumroll rehearse {file}\n"
+    shown = "configs/spring-course.yaml"
+    assert ran.out == (
+        f"{shown} written; next:\n  drumroll check {shown}\n  drumroll plan {shown}\n  drumroll rehearse {shown}\n"
+    )
     checked = check_file(file)
     assert checked.findings == []
     assert checked.plan.edition == f"spring-course@{default_opening()[:10]}"
     assert "__" not in file.read_text(encoding="utf-8")
+
+
+def test_the_commands_after_new_work_from_where_it_was_called(here, monkeypatch):
+    folder = here / "configs"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert "\n  drumroll check spring-course.yaml\n" in drumroll("new", "spring-course").out
+    assert drumroll("check", "spring-course.yaml").code == 0
 
 
 @pytest.mark.parametrize("name", ["no", "null", "2027", "0123", "1e5", "k" * 64, "a-b_c9"])
@@ -248,6 +277,8 @@ def test_a_name_that_is_none_is_refused(here, name):
     [
         ("--timezone", "Mars/One", '--timezone: unknown time zone "Mars/One"; use an IANA name such as Asia/Taipei'),
         ("--currency", "usd", '--currency: "usd" is no currency; use the three capital letters of ISO 4217, like TWD'),
+        ("--currency", "ZZZ", '--currency: "ZZZ" is no currency; use the three capital letters of ISO 4217, like TWD'),
+        ("--currency", "EUO", '--currency: "EUO" is no currency; did you mean "EUR"?'),
         ("--opens", "soon", '--opens: "soon" is not an absolute local time; write it like "2026-12-11 23:00"'),
         (
             "--opens",

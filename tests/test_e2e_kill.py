@@ -14,7 +14,7 @@ import pytest
 
 from drumroll.ledger.ledger import open_ledger
 from drumroll.ledger.model import idempotency_key
-from tests.prefect_server import prefect_server
+from tests.prefect_server import prefect_environment, prefect_server
 from tests.webhook_sink import sink_process
 
 KILLS = 50
@@ -94,6 +94,24 @@ def test_fifty_kills_lose_nothing_and_double_nothing(project, tmp_path):
         doubtful = {idempotency_key(row.key) for row in unknown if row.channel == name}
         assert sent <= set(arrived), f"{name}: the ledger says sent, the sink never took it"
         assert set(arrived) <= sent | doubtful, f"{name}: the sink took what the ledger does not know"
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_orderly_stop_settles_what_is_on_the_wire(project, tmp_path, sign, code):
+    ledger_url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    with sink_process(tmp_path / "sink.jsonl", "--then", "then-slow:0.5") as url:
+        file = write_launch(project, "stopped", url, url)
+        command = [sys.executable, "-m", "drumroll.cli.main", "run", str(file), "--ledger", ledger_url]
+        environ = prefect_environment(tmp_path / "prefect")
+        with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+            assert _has_sent(run)
+            run.send_signal(sign)
+            told, _ = run.communicate(timeout=30)
+    assert run.returncode == code, told
+    assert "Traceback" not in told
+    rows = open_ledger(ledger_url).deliveries("stopped@" + file.read_text().split('opens: "')[1][:10])
+    assert {row.state for row in rows} <= {"sent", "due"}, Counter(row.state for row in rows)
 
 
 def write_launch(project, name, keyed, keyless):

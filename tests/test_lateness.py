@@ -74,6 +74,10 @@ def test_a_late_message_that_the_next_announcement_has_overtaken_is_held():
     assert (ruling.act, "the announcement after it is due too" in ruling.reason) == ("held", True)
 
 
+def test_after_a_short_stop_announcements_are_caught_up_in_order():
+    assert rule(step("rerender"), now=after(minutes=15), overtaken=True).act == "send"
+
+
 def test_what_a_person_released_goes_out_as_of_now_however_late_it_was():
     now = after(days=3)
     ruling = rule_released(step("hold"), now=now, released_at=now - timedelta(minutes=5))

@@ -59,7 +59,16 @@ REFUSED = {
     "leading zero": (
         "title: The quiet kettle",
         "title: 0123",
-        ['3: title: 0123 without quotes is an octal number to YAML; write "0123" [file/yaml]'],
+        [
+            '3: title: 0123 without quotes is an octal number to YAML; write 123, or "0123" in quotes where text is meant [file/yaml]'
+        ],
+    ),
+    "leading zero in a number": (
+        "    - {id: east, name: East, channel: screen}",
+        "    - {id: east, name: East, channel: screen, cap: 0200}",
+        [
+            '28: community.groups[0].cap: 0200 without quotes is an octal number to YAML; write 200, or "0200" in quotes where text is meant [file/yaml]'
+        ],
     ),
     "no without quotes": (
         "title: The quiet kettle",
@@ -121,6 +130,20 @@ REFUSED = {
             "82: phases.nurture.gate.thresholds[0].at_least: active_rate is a share, and 10 is not between 0 and 1; write 10% if that is meant [gate/share]"
         ],
     ),
+    "more than everybody": (
+        "at_least: 10%",
+        "at_least: 110%",
+        [
+            "82: phases.nurture.gate.thresholds[0].at_least: active_rate is a share, and 110% is not between 0% and 100%; write a share of the members, like 25% [gate/share]"
+        ],
+    ),
+    "share below nothing": (
+        "at_least: 10%",
+        "at_least: -0.5",
+        [
+            "82: phases.nurture.gate.thresholds[0].at_least: active_rate is a share, and -0.5 is not between 0 and 1; write a share of the members, like 25% [gate/share]"
+        ],
+    ),
     "both at_least and at_most": (
         "at_least: 30",
         "at_least: 30\n          at_most: 40",
@@ -150,13 +173,15 @@ REFUSED = {
     "unknown channel kind": (
         "kind: console",
         "kind: consol",
-        ['23: community.channels.screen.kind: unknown channel kind; did you mean "console"? [name/channel-kind]'],
+        [
+            '23: community.channels.screen.kind: unknown channel kind "consol"; did you mean "console"? [name/channel-kind]'
+        ],
     ),
     "unlike any channel kind": (
         "kind: hand_off",
         "kind: carrier_pigeon",
         [
-            "25: community.channels.by_hand.kind: unknown channel kind; known: console, file, hand_off, webhook [name/channel-kind]"
+            "25: community.channels.by_hand.kind: unknown channel kind (not shown: it may be a secret); known: console, file, hand_off, webhook [name/channel-kind]"
         ],
     ),
     "unknown channel option": (
@@ -382,6 +407,18 @@ REFUSED = {
         [
             '13: product.currency: "NT$" has the wrong form; use the three capital letters of ISO 4217, like TWD [file/value]'
         ],
+    ),
+    "currency of nowhere": (
+        "currency: TWD",
+        "currency: ZZZ",
+        [
+            '13: product.currency: unknown currency "ZZZ"; use the three capital letters of ISO 4217, like TWD [name/currency]'
+        ],
+    ),
+    "currency with a slip": (
+        "currency: TWD",
+        "currency: EUO",
+        ['13: product.currency: unknown currency "EUO"; did you mean "EUR"? [name/currency]'],
     ),
     "negative price": ("price: 3980", "price: -1", ["12: product.price: -1 should be greater than 0 [file/value]"]),
     "word for a price": (

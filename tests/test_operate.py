@@ -375,7 +375,7 @@ async def test_a_channel_whose_secret_is_missing_is_named_before_anything_is_sen
     monkeypatch.delenv("NOWHERE_URL", raising=False)
     where, _ = stage("{kind: webhook, url_env: NOWHERE_URL}")
     with pytest.raises(DrumrollError, match="NOWHERE_URL"):
-        await try_channels(where)
+        await try_channels(where.plan(), where.project)
 
 
 async def test_a_channel_that_cannot_open_is_tried_again_and_holds_up_no_other(stage, monkeypatch):
@@ -478,13 +478,38 @@ async def test_each_channel_is_sent_through_at_its_own_width(stage):
         assert states(where)["first/g1"] == states(where)["first/g2"] == "sent"
 
 
-def test_an_edited_opening_does_not_quietly_begin_a_second_edition(stage, tmp_path):
+async def test_an_edited_opening_does_not_quietly_begin_a_second_edition(stage, tmp_path):
     where, _ = stage()
     file = tmp_path / "configs" / "small.yaml"
     file.write_text(file.read_text().replace("2026-12-12 12:00", "2026-12-13 12:00"))
     with pytest.raises(DrumrollError, match="small@2026-12-12 is running, and the file now opens on another day"):
-        open_edition(file, ledger=where.ledger)
-    assert open_edition(file, ledger=where.ledger, opens="2026-12-13 12:00").edition == "small@2026-12-13"
+        await open_edition(file, ledger=where.ledger)
+    second = await open_edition(file, ledger=where.ledger, opens="2026-12-13 12:00")
+    assert second.edition == "small@2026-12-13"
+
+
+async def test_another_opening_on_the_day_of_an_edition_is_refused(stage, tmp_path):
+    where, _ = stage()
+    file = tmp_path / "configs" / "small.yaml"
+    with pytest.raises(DrumrollError, match="has begun with another opening on that day"):
+        await open_edition(file, ledger=where.ledger, opens="2026-12-12 12:05")
+
+
+async def test_a_launch_that_lies_in_the_past_does_not_begin(stage, tmp_path):
+    where, _ = stage()
+    file = tmp_path / "configs" / "small.yaml"
+    with pytest.raises(DrumrollError, match="all of it lies in the past"):
+        await open_edition(file, ledger=where.ledger, opens="2020-12-12 12:00")
+
+
+async def test_a_launch_whose_channel_cannot_work_does_not_begin(stage, tmp_path, monkeypatch):
+    monkeypatch.delenv("NOWHERE_URL", raising=False)
+    where, _ = stage()
+    file = tmp_path / "configs" / "small.yaml"
+    file.write_text(file.read_text().replace(PLAIN, "{kind: webhook, url_env: NOWHERE_URL}"))
+    with pytest.raises(DrumrollError, match="NOWHERE_URL"):
+        await open_edition(file, ledger=where.ledger, opens="2099-12-13 12:00")
+    assert [row.id for row in where.open().editions()] == [where.edition]
 
 
 def test_a_rehearsal_does_not_clear_a_folder_with_a_live_ledger(stage, tmp_path):

@@ -2,9 +2,10 @@
 
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from small_launch import EDITION, NOW, STARTS, begun, halfway, held, send
@@ -15,7 +16,7 @@ from drumroll.operate.gating import decide, read_gate
 from drumroll.operate.reading import reading_of
 from drumroll.report.bars import bar
 from drumroll.report.checks import checks_of, drift, last_reading
-from drumroll.report.display import amount, interval, lateness, limit, span
+from drumroll.report.display import amount, interval, lateness, limit, moment, span
 from drumroll.report.figures import funnel
 from drumroll.report.page import account_of, report_html, write_report
 from drumroll.words.pages import render_page
@@ -155,7 +156,7 @@ def test_the_funnel_keeps_those_who_left(decided):
 
 def test_an_open_question_comes_with_the_command_that_answers_it(decided):
     questions = page(decided).section("open")
-    assert f"drumroll resolve {EDITION}/clue/1/one --as sent --by NAME --reason TEXT" in questions
+    assert f"drumroll resolve {EDITION}/clue/1/one --as sent|resend|skip --by NAME --reason TEXT" in questions
     assert f"drumroll done {EDITION}/clue/1/two" in questions
     assert "Posted by hand and ticked off: 1 by Ann." in questions
 
@@ -205,7 +206,9 @@ def test_a_text_that_was_edited_between_two_attempts_shows_both(tmp_path):
     ledger = where.open()
     ledger.resolve(f"{EDITION}/clue/1/one", "resend", by="Ann", reason="typo", now=NOW)
     sha = ledger.keep_wording(EDITION, "clue", 1, "corrected", now=NOW)
-    (claim,) = ledger.claim(EDITION, "clue", 1, now=NOW, limit=5, lease=timedelta(seconds=9), wording=sha, released=True)
+    (claim,) = ledger.claim(
+        EDITION, "clue", 1, now=NOW, limit=5, lease=timedelta(seconds=9), wording=sha, released=True
+    )
     said = next(each for each in account_of(where, now=NOW).announcements if each.step == "clue")
     assert claim.wording == sha
     assert len(said.texts) == 2
@@ -215,6 +218,13 @@ def test_the_report_goes_to_the_projects_own_folder(tmp_path):
     path = write_report(halfway(tmp_path), now=NOW)
     assert path == tmp_path / ".drumroll" / "reports" / f"{EDITION}.html"
     assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_report_makes_no_folder_but_its_own(tmp_path):
+    with pytest.raises(UsageError, match=r"deep: no such folder; create it"):
+        write_report(halfway(tmp_path), tmp_path / "deep" / "spring.html", now=NOW)
+    assert not (tmp_path / "deep").exists()
+    assert not (tmp_path / ".drumroll" / "reports").exists()
 
 
 def test_a_report_that_cannot_be_written_says_where(tmp_path):
@@ -267,6 +277,16 @@ def test_numbers_read_as_people_write_them():
         "2 d 5 h",
     ]
     assert [lateness(ms) for ms in (0, 40, -1200)] == ["on time", "40 ms late", "1.2 s early"]
+
+
+def test_a_moment_shows_its_seconds_only_when_it_has_some():
+    at = datetime(2027, 1, 16, 12, tzinfo=UTC)
+    zone = ZoneInfo("Asia/Taipei")
+    assert [moment(at + timedelta(seconds=seconds), zone) for seconds in (0, 0.5, 7)] == [
+        "Sat 2027-01-16 20:00",
+        "Sat 2027-01-16 20:00",
+        "Sat 2027-01-16 20:00:07",
+    ]
 
 
 def test_a_step_that_waits_for_members_has_its_place(tmp_path):

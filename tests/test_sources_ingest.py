@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from drumroll.cli.ingest import ingest
+from drumroll.clock import VirtualClock, use_clock
 from drumroll.errors import LedgerError, SourceError, UsageError
 from drumroll.launchfile.models import Launch
 from drumroll.ledger.ledger import open_ledger
@@ -120,6 +121,29 @@ def test_a_missing_path_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match="no such file or folder") as caught:
         run("csv", str(tmp_path / "nothing.csv"), "--dry-run")
     assert caught.value.exit_code == 2
+
+
+def test_the_kind_is_looked_at_before_the_path(tmp_path):
+    with pytest.raises(UsageError, match='unknown source kind "slak"; did you mean "slack"?') as caught:
+        run("slak", str(tmp_path / "nothing"), "--dry-run")
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("now", "warning"),
+    [
+        (datetime(2026, 1, 6, 12, tzinfo=UTC), ""),
+        (
+            datetime(2026, 1, 5, 0, 10, tzinfo=UTC),
+            "7 events lie in the future, the last at 2026-01-06T00:21:40Z; is the time zone right?\n",
+        ),
+    ],
+)
+def test_events_of_the_future_are_taken_in_with_a_warning(ledger_url, now, warning):
+    use_clock(VirtualClock(now))
+    result = run("slack", SLACK, "--launch", "demo", "--group", "vip", "--ledger", ledger_url, "--json")
+    assert result.stderr == warning
+    assert json.loads(result.stdout)["new"] == 19
 
 
 def test_an_export_that_cannot_be_read_is_a_finding():

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from drumroll.words.phrases import LOCALES, clock, day, label, left, money, when
+from drumroll.words.phrases import LOCALES, clock, day, label, left, money, short_label, when
 from drumroll.words.render import Words, WordsError
 from tests.launch_files import SERIAL, new_project
 
@@ -103,6 +103,11 @@ def test_numbers_are_labelled_with_two_digits_and_more_when_needed():
     assert [label(EN, number) for number in (1, 30, None)] == ["No. 01 ·", "No. 30 ·", ""]
 
 
+def test_a_number_in_a_sentence_has_no_separator():
+    assert [short_label(EN, number) for number in (1, 100, None)] == ["No. 01", "No. 100", ""]
+    assert [short_label(ZH, number) for number in (1, 100, None)] == ["【公告01】", "【公告100】", ""]
+
+
 def said(project, source: str, step: str = "welcome", name: str = WELCOME, **late: float) -> str:
     """The text of `source` as the template of `step`, whether `check` likes it or not."""
     plan = project.plan()
@@ -141,7 +146,7 @@ def test_what_depends_on_the_clock_is_worked_out_when_it_is_sent(project):
 
 def test_a_teaser_says_when_what_and_which(project):
     assert said(project, "{{ teaser.when }}|{{ teaser.topic }}|{{ teaser.label }}") == (
-        "on Tue, Jan 12 at 19:00|what the noise does|No. 02 ·"
+        "on Tue, Jan 12 at 19:00|what the noise does|No. 02"
     )
 
 
@@ -218,44 +223,66 @@ def refusal(project, source: str) -> WordsError:
     return raised.value
 
 
+REFUSED = [
+    ("a\n{{ b }", 2, "template syntax: unexpected '}'"),
+    ("a\n\n{% if b %}", 3, "template syntax: Unexpected end of template"),
+    ("a\n{{ nothing }}", 2, "'nothing' is undefined; add it to the step's vars or to facts, or correct the name"),
+    ("{{ vars.text }}", 1, "vars.text is undefined; add it to the step's vars or to facts, or correct the name"),
+    ("{{ vars.a.b }}", 1, "vars.a is undefined"),
+    ("{{ teaser.who }}", 1, "teaser.who is undefined"),
+    ("{{ facts.hots }}", 1, "facts.hots is undefined"),
+    ("\n{{ facts.host }}", 2, 'tells the fact "host" before its time; step "the-host" is the one that reveals it'),
+    ("{{ facts['link'] }}", 1, 'tells the fact "link" before its time; step "order" is the one that reveals it'),
+    ("{{ step.topic }}", 1, "prints none, where words or a number should stand"),
+    ("{{ opens }}", 1, "prints a point in time, where words or a number should stand"),
+    ("{{ step.label.upper }}", 1, "prints no text, where words or a number should stand"),
+    ("{{ 1 == 1 }}", 1, "prints true or false, where words or a number should stand"),
+    ("{{ 'x' | money }}", 1, '"x" is no amount like product.price'),
+    ("{{ '12:00' | when }}", 1, '"12:00" is no point in time like opens, counts_to or now'),
+    ("{{ 1 / 0 }}", 1, "cannot be rendered: division by zero"),
+    ("{{ 1.0e400 | int }}", 1, "cannot be rendered: "),
+    ("{{ 'a' * 10**8 }}", 1, "the operator ** is not allowed here"),
+    ("{{ 'a' * 100000000 }}", 1, "the operator * is not allowed here"),
+    ("{{ [1] * 100000000 }}", 1, "the operator * is not allowed here"),
+    ("{{ '%0100000000d' % 1 }}", 1, "the operator % is not allowed here"),
+    ("{{ 'a'.ljust(100000000) }}", 1, "access to attribute 'ljust' of 'str' object is unsafe"),
+    ("{{ 'a' | center(100000000) }}", 1, "template syntax: No filter named 'center'"),
+    ("{{ [1, 2] | random }}", 1, "template syntax: No filter named 'random'"),
+    ("{{ lipsum() }}", 1, "'lipsum' is undefined"),
+    ("{{ ''.__class__.__mro__ }}", 1, "access to attribute '__class__' of 'str' object is unsafe"),
+    ("{{ launch._values }}", 1, "access to attribute '_values' of 'Named' object is unsafe"),
+    ("{{ range(1000000) | length }}", 1, "cannot be rendered: Range too big"),
+    ("{% for n in range(9999) %}aaaaa{% endfor %}", 0, "renders more than 20,000 characters"),
+    ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", 0, "nested too deeply; write it plainer"),
+    ("{% for a in [1] %}" * 30 + "{% endfor %}" * 30, 0, "nested too deeply; write it plainer"),
+    ("a\x07b", 0, "control character U+0007; remove it"),
+    ("{{ '\\x00' }}", 0, "control character U+0000; remove it"),
+]
+
+
+@pytest.mark.parametrize(("source", "line", "message"), REFUSED)
+def test_no_refusal_lacks_a_remedy_or_has_two_stops(project, source, line, message):
+    refused = refusal(project, source)
+    assert refused.remedy
+    assert ".;" not in str(refused)
+
+
 @pytest.mark.parametrize(
-    ("source", "line", "message"),
+    ("source", "remedy"),
     [
-        ("a\n{{ b }", 2, "template syntax: unexpected '}'"),
-        ("a\n\n{% if b %}", 3, "template syntax: Unexpected end of template"),
-        ("a\n{{ nothing }}", 2, "'nothing' is undefined; add it to the step's vars or to facts, or correct the name"),
-        ("{{ vars.text }}", 1, "vars.text is undefined; add it to the step's vars or to facts, or correct the name"),
-        ("{{ vars.a.b }}", 1, "vars.a is undefined"),
-        ("{{ teaser.who }}", 1, "teaser.who is undefined"),
-        ("{{ facts.hots }}", 1, "facts.hots is undefined"),
-        ("\n{{ facts.host }}", 2, 'tells the fact "host" before its time; step "the-host" is the one that reveals it'),
-        ("{{ facts['link'] }}", 1, 'tells the fact "link" before its time; step "order" is the one that reveals it'),
-        ("{{ step.topic }}", 1, "prints none, where words or a number should stand"),
-        ("{{ opens }}", 1, "prints a point in time, where words or a number should stand"),
-        ("{{ step.label.upper }}", 1, "prints no text, where words or a number should stand"),
-        ("{{ 1 == 1 }}", 1, "prints true or false, where words or a number should stand"),
-        ("{{ 'x' | money }}", 1, '"x" is no amount like product.price'),
-        ("{{ '12:00' | when }}", 1, '"12:00" is no point in time like opens, counts_to or now'),
-        ("{{ 1 / 0 }}", 1, "cannot be rendered: division by zero"),
-        ("{{ 1.0e400 | int }}", 1, "cannot be rendered: "),
-        ("{{ 'a' * 10**8 }}", 1, "the operator ** is not allowed here"),
-        ("{{ 'a' * 100000000 }}", 1, "the operator * is not allowed here"),
-        ("{{ [1] * 100000000 }}", 1, "the operator * is not allowed here"),
-        ("{{ '%0100000000d' % 1 }}", 1, "the operator % is not allowed here"),
-        ("{{ 'a'.ljust(100000000) }}", 1, "access to attribute 'ljust' of 'str' object is unsafe"),
-        ("{{ 'a' | center(100000000) }}", 1, "template syntax: No filter named 'center'"),
-        ("{{ [1, 2] | random }}", 1, "template syntax: No filter named 'random'"),
-        ("{{ lipsum() }}", 1, "'lipsum' is undefined"),
-        ("{{ ''.__class__.__mro__ }}", 1, "access to attribute '__class__' of 'str' object is unsafe"),
-        ("{{ launch._values }}", 1, "access to attribute '_values' of 'Named' object is unsafe"),
-        ("{{ range(1000000) | length }}", 1, "cannot be rendered: Range too big"),
-        ("{% for n in range(9999) %}aaaaa{% endfor %}", 0, "renders more than 20,000 characters"),
-        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", 0, "nested too deeply; write it plainer"),
-        ("{% for a in [1] %}" * 30 + "{% endfor %}" * 30, 0, "nested too deeply; write it plainer"),
-        ("a\x07b", 0, "control character U+0007; remove it"),
-        ("{{ '\\x00' }}", 0, "control character U+0000; remove it"),
+        ("{{ opens | wen }}", 'did you mean "when"?'),
+        ("{{ opens | zzzz }}", "use one of Jinja2's own filters"),
+        ("{{ 'a' | center(9) }}", "it is left out here; write the words out"),
+        ("{% if opens is defind %}{% endif %}", 'did you mean "defined"?'),
+        ("{{ launch._values }}", "templates may not reach into Python"),
+        ("{{ step.topic }}", "ask for it first with {% if … %}, or use a filter that fits"),
     ],
 )
+def test_a_refusal_says_what_to_do(project, source, remedy):
+    assert refusal(project, source).remedy == remedy
+
+
+@pytest.mark.parametrize(("source", "line", "message"), REFUSED)
 def test_a_template_that_cannot_be_said_tells_where_and_why(project, source, line, message):
     refused = refusal(project, source)
     where = f"templates/{WELCOME}:{line}: " if line else f"templates/{WELCOME}: "

@@ -10,9 +10,10 @@ from drumroll.cli.tables import plain, say, show, table
 from drumroll.errors import DrumrollError, UsageError
 from drumroll.launchfile.load import did_you_mean
 from drumroll.ledger.model import Choice, DeliveryRow, State
-from drumroll.ledger.states import CHOICES, STATES, may
+from drumroll.ledger.states import STATES
 from drumroll.plan.model import Plan, remedy_step_id
-from drumroll.report.display import lateness, local
+from drumroll.report.display import lateness, moment
+from drumroll.report.standing import answers, done_command
 
 
 @click.command()
@@ -52,7 +53,9 @@ def deliveries(launch: str, state: State | None, step: str | None, ledger: str |
 @ledger_option
 @json_option
 def resolve(key: str, choice: Choice, by: str, reason: str, ledger: str | None, as_json: bool) -> None:
-    """Answer an open question: it was sent, send it again, or leave it. For held, unknown and failed deliveries.
+    """Answer an open question: it was sent, send it again, or leave it.
+
+    Held: resend or skip. Unknown: sent, resend or skip. Failed: resend or skip. No other state asks anything.
 
     `resend` sends with the same key: a platform that honours keys will not show it twice, others may. JSON: `by,
     choice` and `delivery` with the fields of `drumroll deliveries`.
@@ -85,15 +88,16 @@ def _check_step(plan: Plan, step: str) -> None:
 
 
 def _check_choice(row: DeliveryRow, choice: Choice) -> None:
-    if may("resolve", row.state, CHOICES[choice]):
+    fitting = answers(row)
+    if choice in fitting:
         return
-    open_to = [name for name, new in CHOICES.items() if may("resolve", row.state, new)]
-    remedy = (
-        f"answer with --as {' or '.join(open_to)}" if open_to else "only held, unknown and failed ones ask anything"
-    )
+    if fitting:
+        remedy = f"answer with --as {' or --as '.join(fitting)}"
+        raise DrumrollError(f'is {row.state}, which "{choice}" does not answer', where=row.key, remedy=remedy)
+    remedy = "only held, unknown and failed deliveries take one"
     if row.state == "awaiting":
-        remedy = "tick it off with `drumroll done`"
-    raise DrumrollError(f'is {row.state}, which "{choice}" does not answer', where=row.key, remedy=remedy)
+        remedy = f"tick it off with `{done_command(row)}`"
+    raise DrumrollError(f"is {row.state}, which no answer fits", where=row.key, remedy=remedy)
 
 
 def _document(row: DeliveryRow, number: int | None) -> dict[str, Any]:
@@ -123,7 +127,7 @@ def _print(rows: list[DeliveryRow], plan: Plan, numbers: dict[str, int | None]) 
     made = table("due", "no.", "phase", "state", "lateness", "channel", "tries", "key", "message id", "error")
     for row in rows:
         made.add_row(
-            local(row.due_at, zone),
+            moment(row.due_at, zone),
             str(numbers.get(row.step) or ""),
             row.phase,
             row.state,

@@ -1,11 +1,13 @@
 """Running the launch flow in this process, with its story on the terminal."""
 
 import asyncio
+import contextlib
+import importlib
 import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,77 +16,96 @@ import click
 from drumroll.errors import DrumrollError, UsageError
 
 T = TypeVar("T")
+Launch = Callable[..., Awaitable[Any]]
 
 
-def settle_prefect(*, home: Path | None = None) -> None:
-    """Prefect's settings for a foreground run; must come before Prefect is imported. What the user set stays.
+@contextlib.contextmanager
+def launch_on_prefect(project: Path, *, home: Path | None = None) -> Iterator[Launch]:
+    """The launch flow of `project`, with a Prefect API to run against.
 
-    With `home`, the run keeps its Prefect records there and talks to no server of the user's.
+    That is the user's own server when one is configured, else one of ours whose records are in PREFECT_HOME. With
+    `home`, always one of ours with its records there: a rehearsal is nothing for the user's server.
     """
+    _settle_prefect(home)
+    prefect = _project_module("flows.foreground", project)
+    if home is None and prefect.configured_api():
+        yield _project_module("flows.launch", project).launch
+        return
+    from drumroll.cli.own_server import OwnServer
+
+    with OwnServer(home or prefect.prefect_home()) as server:
+        launch = _project_module("flows.launch", project).launch  # while the server starts
+        with prefect.using_api(server.wait()):
+            yield launch
+
+
+def _settle_prefect(home: Path | None) -> None:
+    """Prefect's settings for a foreground run; must come before Prefect is imported. What the user set stays."""
     # Prefect ships an analytics client; a launch is nobody's business.
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # errors are told once, by the command
-    os.environ.setdefault("PREFECT_SERVER_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "90")
     if home is not None:
-        home.mkdir(parents=True, exist_ok=True)
-        os.environ["PREFECT_HOME"] = str(home)
         os.environ.pop("PREFECT_API_URL", None)
         os.environ.pop("PREFECT_PROFILE", None)
+        os.environ["PREFECT_HOME"] = str(home)
 
 
-def launch_flow(project: Path) -> Callable[..., Awaitable[Any]]:
-    """The launch flow of `project`. Raises UsageError when the project directory holds none."""
+def _project_module(name: str, project: Path) -> Any:
+    """A module of the project directory. UsageError when the project holds no flows."""
     try:
-        from flows.launch import launch
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name not in {"flows", "flows.launch"}:
+        if error.name not in {"flows", name}:
             raise
-        # The wheel ships the core alone: the flows are the project directory's.
-        sys.path.insert(0, str(project))
-        try:
-            from flows.launch import launch
-        except ModuleNotFoundError:
-            raise UsageError(
-                "holds no flows/launch.py", where=str(project), remedy="run inside a Drumroll project directory"
-            ) from None
-    return launch
+    # The wheel ships the core alone: the flows are the project directory's.
+    sys.path.insert(0, str(project))
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        remedy = "run inside a Drumroll project directory"
+        raise UsageError(f"holds no {name.replace('.', '/')}.py", where=str(project), remedy=remedy) from None
+
+
+class Stopped(KeyboardInterrupt):
+    """The run was asked to stop; everything on the wire is settled."""
+
+    def __init__(self, exit_code: int) -> None:
+        self.exit_code = exit_code
+        super().__init__()
 
 
 def play(performance: Coroutine[Any, Any, T]) -> T:
     """Run a launch to its end.
 
-    Raises KeyboardInterrupt after Ctrl-C, once what was on the wire is settled, and DrumrollError when Prefect's own
-    server cannot be started.
+    Raises Stopped after Ctrl-C or SIGTERM, once what was on the wire is settled, and DrumrollError when Prefect's
+    server goes away.
     """
-    stopped = False
+    stopped_by: list[signal.Signals] = []
 
     async def until_stopped() -> T:
         running = asyncio.ensure_future(performance)
+        insisting: list[asyncio.Future[None]] = []
 
-        def stop() -> None:
-            nonlocal stopped
-            stopped = True
+        def stop(by: signal.Signals) -> None:
+            if not stopped_by:
+                click.echo("\nstopping: what is on its way gets its answer first …", err=True)
+            stopped_by.append(by)
             running.cancel()
             insisting.append(asyncio.ensure_future(_insist(running)))
 
-        insisting: list[asyncio.Future[None]] = []
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop)
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(sign, stop, sign)
         return await running
 
     try:
         return asyncio.run(until_stopped())
-    except (Exception, asyncio.CancelledError) as error:
-        # A terminal's Ctrl-C also ends Prefect's temporary server, and then the flow cannot even report its own end.
-        if stopped:
-            raise KeyboardInterrupt from None
-        if isinstance(error, RuntimeError) and "API server" in str(error):
-            raise DrumrollError(
-                "Prefect's temporary server did not start",
-                where=os.environ.get("PREFECT_HOME", "PREFECT_HOME"),
-                remedy="is that folder writable? Or start `prefect server start` and set PREFECT_API_URL",
-            ) from error
+    except BaseException as error:
+        # Prefect puts a SIGTERM handler of its own in place of ours while a flow runs.
+        if type(error).__name__ == "TerminationSignal":
+            stopped_by.append(signal.SIGTERM)
+        if stopped_by:
+            raise Stopped(128 + stopped_by[0]) from None
         if _is_connection_lost(error):
             raise DrumrollError(
                 f"Prefect's server went away ({type(error).__name__}); nothing is lost",
@@ -101,7 +122,7 @@ def _is_connection_lost(error: BaseException) -> bool:
 
 
 async def _insist(running: asyncio.Future[Any]) -> None:
-    """Cancel again once nothing is on the wire: Prefect would go on knocking at a server that ended with Ctrl-C."""
+    """Cancel again once nothing is on the wire: Prefect may be waiting for a server that is gone."""
     from drumroll.operate.outbox import on_the_wire
 
     while not running.done():
@@ -110,10 +131,10 @@ async def _insist(running: asyncio.Future[Any]) -> None:
             running.cancel()
 
 
-def tell_on(stream: Any = None) -> None:
+def tell_on(stream: Any) -> None:
     """Print the run's story line by line as it happens."""
-    handler = logging.StreamHandler(stream or sys.stdout)
-    handler.setFormatter(_StoryFormatter())
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_StoryFormatter(colour=stream.isatty()))
     for name in ("drumroll.story", "drumroll.sending"):
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
@@ -122,10 +143,12 @@ def tell_on(stream: Any = None) -> None:
 
 
 class _StoryFormatter(logging.Formatter):
+    def __init__(self, *, colour: bool) -> None:
+        super().__init__()
+        self._colour = colour
+
     def format(self, record: logging.LogRecord) -> str:
-        message = super().format(record)
-        return (
-            click.style(f"{record.levelname.lower()}: ", fg="yellow") + message
-            if record.levelno > logging.INFO
-            else message
-        )
+        if record.levelno <= logging.INFO:
+            return super().format(record)
+        word = f"{record.levelname.lower()}: "
+        return (click.style(word, fg="yellow") if self._colour else word) + super().format(record)

@@ -14,6 +14,8 @@ from drumroll.plan.model import Plan
 from drumroll.report.checks import Check, Drift, checks_of, drift, last_reading, result_as_dict
 from drumroll.report.display import amount, local
 
+_DECIDED = {"pass": "passed", "extend": "extended", "abort": "aborted"}
+
 
 @click.command()
 @click.argument("launch")
@@ -90,9 +92,13 @@ def _decide(
     from drumroll.clock import current_clock
     from drumroll.operate.edition import Where
     from drumroll.operate.gating import decide
+    from drumroll.operate.opening import close_edition
 
     # A decision reads the ledger alone, so it may be taken outside the project's folder.
-    decide(Where(edition, url, str(Path.cwd())), phase, choice, by=by, reason=reason, now=current_clock().now())
+    where = Where(edition, url, str(Path.cwd()))
+    decide(where, phase, choice, by=by, reason=reason, now=current_clock().now())
+    if choice == "abort":
+        close_edition(where, "abort")
 
 
 def _document(
@@ -142,6 +148,8 @@ def _drift_as_dict(each: Drift) -> dict[str, Any]:
 
 def _print(plan: Plan, phase: str, checks: list[Check], would: Judgement, changed: list[Drift]) -> None:
     zone = ZoneInfo(plan.launch.timezone)
+    if checks and checks[-1].decided_by is not None:
+        say(f"{_DECIDED.get(checks[-1].verdict, checks[-1].verdict)} by {checks[-1].decided_by}: {checks[-1].reason}")
     say(f"{plan.edition} · gate of {phase} · {plan.phase(phase).goal}")
     if not checks:
         say(f"not read yet; planned for {local(plan.phase(phase).gate_at, zone)} {plan.launch.timezone}")

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -14,11 +15,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from drumroll.cli.options import json_option, ledger_option, ledger_url, print_json
+from drumroll.cli.options import iso, json_option, ledger_option, ledger_url, print_json
 from drumroll.errors import UsageError
 from drumroll.sources.base import Export
 
 PATIENCE_SECONDS = 2.0
+AHEAD = timedelta(days=1)  # no time zone and no wrong clock explains more
 
 
 def _read_zone(_context: click.Context, _parameter: click.Parameter, value: str) -> ZoneInfo:
@@ -69,6 +71,7 @@ def ingest(
     each. With --dry-run: `messages, authors, joins, leaves, reactions, first, last, active_days, daily`; days are UTC
     days, and daily is [messages, distinct authors] by date.
     """
+    _check_kind(kind)
     if not path.exists():
         raise UsageError("no such file or folder", where=str(path), remedy="give the path of the export")
     if dry_run:
@@ -102,12 +105,32 @@ def _read(
     source = source_for(kind)
     with _patience(f"Reading {path.name}"):
         export = source.read(path, zone=zone)
-        if whole:
-            return export
-        labelled = relabel(export, group=group, mapping=mapping)
+        labelled = export if whole else relabel(export, group=group, mapping=mapping)
+    _warn_of_future(labelled)
+    if whole:
+        return export
     if missing := left_out(export, group=group, mapping=mapping):
         click.echo(f"left out, because --map does not name them: {', '.join(missing)}", err=True)
     return labelled
+
+
+def _check_kind(kind: str) -> None:
+    from drumroll.launchfile.load import did_you_mean
+    from drumroll.sources.registry import SOURCES
+
+    if kind not in SOURCES:
+        raise UsageError(f'unknown source kind "{kind}"', remedy=did_you_mean(kind, sorted(SOURCES)))
+
+
+def _warn_of_future(export: Export) -> None:
+    """They are taken in all the same: gates read what happened up to their own instant."""
+    from drumroll.clock import current_clock
+
+    limit = current_clock().now() + AHEAD
+    ahead = [event.at for event in export.events if event.at > limit]
+    if ahead:
+        lie = "1 event lies" if len(ahead) == 1 else f"{len(ahead)} events lie"
+        click.echo(f"{lie} in the future, the last at {iso(max(ahead))}; is the time zone right?", err=True)
 
 
 def _take_in(url: str, launch: str, groups: Collection[str], read: Callable[[], Export]) -> dict[str, Any]:

@@ -64,10 +64,10 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        code = _interrupted()
-    except KeyboardInterrupt:
-        code = _interrupted()
+    except click.exceptions.Abort as error:  # click's own word for a KeyboardInterrupt
+        code = _interrupted(error.__cause__)
+    except KeyboardInterrupt as error:
+        code = _interrupted(error)
     except click.ClickException as error:
         error.show()
         code = 2
@@ -80,9 +80,9 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _interrupted() -> int:
+def _interrupted(by: BaseException | None) -> int:
     click.echo("interrupted; nothing is lost, run the same command again to go on", err=True)
-    return 130
+    return int(getattr(by, "exit_code", 130))
 
 
 if __name__ == "__main__":

@@ -59,7 +59,11 @@ def _print(told: Account, values: dict[str | None, list[Value]]) -> None:
     say(told.integrity.sentence())
     names = {group.id: group.name for group in launch.community.groups}
     for column, measured in values.items():
-        say(f"\n{names[column] if column else 'Whole'}")
+        name = names[column] if column else "Whole"
+        if not any(value.n for value in measured):
+            say(f"\n{name}: nothing to measure")
+            continue
+        say(f"\n{name}")
         made = table("metric", "value", "95% interval", "n", "method", "what it is")
         for value in measured:
             between = interval(value.lower, value.upper, value.unit) if value.lower != value.upper else ""

@@ -1,6 +1,8 @@
 """`drumroll new NAME`: a commented launch file that passes `check`."""
 
+import os
 import re
+import shlex
 from datetime import date, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +12,7 @@ import click
 
 from drumroll.errors import DrumrollError, UsageError
 from drumroll.launchfile.community import CURRENCY
+from drumroll.launchfile.currency import FORM, currency_remedy
 from drumroll.launchfile.fields import SLUG, known_zone
 from drumroll.launchfile.strict import StrictYamlError, read
 from drumroll.moments import MomentError, instant
@@ -43,7 +46,10 @@ def new(name: str, locale: str, timezone: str, currency: str, opens: str | None)
             file.write(text)
     except OSError as error:
         raise DrumrollError(f"cannot be written: {error.strerror}", where=str(path)) from error
-    click.echo(f"{path} written; next: drumroll check {path}, drumroll plan {path}, drumroll rehearse {path}")
+    shown = os.path.relpath(path)
+    click.echo(f"{shown} written; next:")
+    for command in ("check", "plan", "rehearse"):
+        click.echo(f"  drumroll {command} {shlex.quote(shown)}")
 
 
 def _check_options(timezone: str, currency: str, opens: str | None) -> None:
@@ -51,8 +57,8 @@ def _check_options(timezone: str, currency: str, opens: str | None) -> None:
         known_zone(timezone)
     except ValueError as error:
         raise UsageError(str(error), where="--timezone") from error
-    if not re.fullmatch(CURRENCY, currency):
-        remedy = "use the three capital letters of ISO 4217, like TWD"
+    remedy = currency_remedy(currency) if re.fullmatch(CURRENCY, currency) else FORM
+    if remedy:
         raise UsageError(f'"{currency}" is no currency', where="--currency", remedy=remedy)
     try:
         instant(opens or default_opening(), zone=ZoneInfo(timezone))

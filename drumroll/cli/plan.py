@@ -11,6 +11,7 @@ from drumroll.check import Checked, check_file
 from drumroll.cli.options import iso, json_option, launch_file, opens_option, print_json
 from drumroll.plan.model import Plan, PlannedStep
 from drumroll.plan.workload import WorkDay, workload
+from drumroll.report.display import clock, moment
 from drumroll.words import phrases
 
 _SHEET_WIDTH = 160  # a narrower table would lose whole columns, in a pipe above all; wrapped lines lose nothing
@@ -95,8 +96,7 @@ def _work_as_dict(day: WorkDay) -> dict[str, Any]:
 def _print_texts(checked: Checked, plan: Plan) -> None:
     zone = ZoneInfo(plan.launch.timezone)
     for step in plan.steps:
-        local = f"{step.due.astimezone(zone):%a %Y-%m-%d %H:%M}"
-        click.echo(f"── {local} · {step.phase} · {step.kind} · {step.id} · {_audience(plan, step)}")
+        click.echo(f"── {moment(step.due, zone)} · {step.phase} · {step.kind} · {step.id} · {_audience(plan, step)}")
         click.echo(checked.texts[step.id] + "\n")
     for phase in plan.phases:
         gate = plan.launch.phases[phase.name].gate
@@ -119,7 +119,7 @@ def _print_sheet(checked: Checked, plan: Plan) -> None:
     console = Console(highlight=False)
     console.width = max(console.width, _SHEET_WIDTH)
     zone, words = ZoneInfo(plan.launch.timezone), phrases.LOCALES[plan.launch.locale]
-    opens = f"opens {plan.opens.astimezone(zone):%a %Y-%m-%d %H:%M} {plan.launch.timezone}"
+    opens = f"opens {moment(plan.opens, zone)} {plan.launch.timezone}"
     console.print(Text(f"{plan.launch.title} · {plan.edition} · {opens} · plan {plan.hash[:12]}"))
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)  # so that only texts are cut
     for heading in ("No.", f"local ({plan.launch.timezone})", "UTC", "phase", "kind", "step", "to"):
@@ -127,9 +127,9 @@ def _print_sheet(checked: Checked, plan: Plan) -> None:
     table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1)
     for step in plan.steps:
         table.add_row(
-            Text(phrases.label(words, step.number)),
-            f"{step.due.astimezone(zone):%a %m-%d %H:%M}",
-            f"{step.due:%m-%d %H:%M}",
+            Text(phrases.short_label(words, step.number)),
+            f"{step.due.astimezone(zone):%a %m-%d} {clock(step.due, zone)}",
+            f"{step.due:%m-%d} {clock(step.due)}",
             step.phase,
             step.kind,
             step.id,
@@ -142,8 +142,8 @@ def _print_sheet(checked: Checked, plan: Plan) -> None:
         gate = plan.launch.phases[phase.name].gate
         if gate:
             names = ", ".join(threshold.metric for threshold in gate.thresholds)
-            at = phase.gate_at.astimezone(zone)
-            console.print(f"  {at:%a %m-%d %H:%M}  {phase.name}: {names}; otherwise {' → '.join(gate.otherwise)}")
+            at = f"{phase.gate_at.astimezone(zone):%a %m-%d} {clock(phase.gate_at, zone)}"
+            console.print(f"  {at}  {phase.name}: {names}; otherwise {' → '.join(gate.otherwise)}")
     console.print("\nWork for people", style="bold")
     for day in workload(plan, checked.capabilities):
         console.print(f"  {_sentence(day)}")
@@ -154,7 +154,7 @@ def _print_sheet(checked: Checked, plan: Plan) -> None:
 def _sentence(day: WorkDay) -> str:
     parts = []
     if day.hand_offs and day.first and day.last:
-        span = f"{day.first:%H:%M}" if day.first == day.last else f"{day.first:%H:%M}-{day.last:%H:%M}"
+        span = clock(day.first) if day.first == day.last else f"{clock(day.first)}-{clock(day.last)}"
         parts.append(f"{day.hand_offs} to post by hand, {span}")
         if day.at_once > 1:
             parts.append(f"most at {day.busiest_hour:02d}:00-{day.busiest_hour:02d}:59 ({day.at_once})")

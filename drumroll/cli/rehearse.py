@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from drumroll.cli.foreground import launch_flow, play, settle_prefect, tell_on
+from drumroll.cli.foreground import launch_on_prefect, play, tell_on
 from drumroll.cli.options import json_option, launch_file, opens_option, print_json
 from drumroll.errors import UsageError
 
@@ -53,14 +53,14 @@ def rehearse(
     folder = out or checked.project / ".drumroll" / "rehearsals" / f"{plan.edition}-{_cast_name(replay, seed)}"
     export = _read_replay(replay)
     where, starts = set_stage(plan, project=checked.project, out=folder)
-    settle_prefect(home=checked.project / ".drumroll" / "prefect")
     tell_on(sys.stderr if as_json else sys.stdout)
     cast = f"replaying {replay}" if replay else f"{members} synthetic members, seed {seed}"
     click.echo(f"Rehearsing {plan.launch.title} · {plan.edition} · {cast}", err=as_json)
     from drumroll.rehearsal.performance import Performance
 
     performance = Performance(where, starts, seed=seed, members=members, export=export)
-    held = play(performance.play(launch_flow(checked.project), str(file.absolute()), opens, on_hold=on_hold))
+    with launch_on_prefect(checked.project, home=checked.project / ".drumroll" / "prefect") as launch:
+        held = play(performance.play(launch, str(file.absolute()), opens, on_hold=on_hold))
     return _finish(
         where, folder, held, on_hold, as_json=as_json, cast={"seed": seed, "members": members, "replay": replay}
     )

@@ -12,7 +12,12 @@ __all__ = ["report", "write_report"]
 
 @click.command()
 @click.argument("launch")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Where to write it.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Where to write it: in a folder that is there.",
+)
 @ledger_option
 @json_option
 def report(launch: str, out: Path | None, ledger: str | None, as_json: bool) -> None:

@@ -3,12 +3,13 @@
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from drumroll.cli.foreground import launch_flow, play, settle_prefect, tell_on
+from drumroll.cli.foreground import launch_on_prefect, play, tell_on
 from drumroll.cli.options import json_option, launch_file, ledger_option, ledger_url, opens_option, print_json
 
 
@@ -28,17 +29,18 @@ def run(file: Path, opens: str | None, ledger: str | None, as_json: bool) -> int
     from drumroll.check import check_file
     from drumroll.ledger.ledger import open_ledger
 
-    checked = check_file(file, opens=opens)
+    checked = check_file(file, opens=opens, now=datetime.now(UTC))
     plan = checked.accepted()
+    for finding in checked.findings:
+        click.echo(f"warning: {finding}", err=True)
     url = ledger_url(ledger, project=checked.project)
     # Not a parameter of the flow: Prefect keeps those, and a URL may hold a password.
     os.environ["DRUMROLL_LEDGER"] = url
-    settle_prefect()
-    tell_on(sys.stderr if as_json else sys.stdout)
-    place = open_ledger(url).store.where
+    place = open_ledger(url).store.where  # a ledger that cannot be used is told before anything is started
     click.echo(f"{plan.launch.title} · {plan.edition} · ledger {place}", err=as_json)
-    launch = launch_flow(checked.project)
-    play(_play(launch, str(file.absolute()), opens))
+    tell_on(sys.stderr if as_json else sys.stdout)
+    with launch_on_prefect(checked.project) as launch:
+        play(_play(launch, str(file.absolute()), opens))
     return outcome(plan.edition, url, as_json=as_json)
 
 
@@ -55,13 +57,20 @@ def outcome(edition: str, url: str, *, as_json: bool) -> int:
     if as_json:
         print_json({"edition": edition, "state": state, "deliveries": counts})
     else:
-        click.echo(
-            f"{edition}: {state}; " + (", ".join(f"{n} {s}" for s, n in counts.items() if n) or "nothing to send")
-        )
-        if state == "held":
-            click.echo(f"a gate waits for a person: drumroll status {edition}")
-        if counts.get("unknown"):
-            click.echo(f"nobody knows whether some arrived: drumroll deliveries {edition} --state unknown")
-        if counts.get("failed"):
-            click.echo(f"some could not be sent: drumroll deliveries {edition} --state failed")
+        said = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        click.echo(f"{edition}: {state}; {said or 'nothing to send'}")
+        _say_what_is_left(edition, state, counts)
     return int(state == "held" or bool(counts.get("unknown")) or bool(counts.get("failed")))
+
+
+def _say_what_is_left(edition: str, state: str, counts: dict[str, int]) -> None:
+    if state == "held":
+        click.echo(f"a gate waits for a person: drumroll status {edition}")
+    if counts.get("awaiting"):
+        click.echo(f"some wait to be posted by hand: drumroll today {edition}")
+    if counts.get("held"):
+        click.echo(f"some are held for a decision: drumroll deliveries {edition} --state held")
+    if counts.get("unknown"):
+        click.echo(f"nobody knows whether some arrived: drumroll deliveries {edition} --state unknown")
+    if counts.get("failed"):
+        click.echo(f"some could not be sent: drumroll deliveries {edition} --state failed")

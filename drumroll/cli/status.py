@@ -8,7 +8,7 @@ import click
 from drumroll.cli.options import iso, json_option, ledger_option, ledger_url, print_json
 from drumroll.cli.tables import say
 from drumroll.plan.model import Plan
-from drumroll.report.display import local, span
+from drumroll.report.display import moment, span
 from drumroll.report.standing import Standing
 
 SHOWN = 8
@@ -22,9 +22,9 @@ def status(launch: str | None, ledger: str | None, as_json: bool) -> int:
     """Show every edition, or one: its state and phase, what is next, what needs a person.
 
     LAUNCH is an edition, or a launch (its newest edition). Exit code 1 when a gate is held or a delivery is unknown or
-    failed; held deliveries and overdue hand-offs are listed too. JSON: `editions`, each with `edition, launch, title,
-    state, rehearsal, opens, phase, planned, sent` (deliveries), `next` (null, or `step, number, due`) and `needs`, each
-    with `what` (gate, held, unknown, failed, hand-off), `key, why, command`.
+    failed; held deliveries, late retries and overdue hand-offs are listed too. JSON: `editions`, each with `edition,
+    launch, title, state, rehearsal, opens, phase, planned, sent` (deliveries), `next` (null, or `step, number, due`)
+    and `needs`, each with `what` (gate, held, unknown, failed, retry, hand-off), `key, why, command`.
     """
     from drumroll.clock import current_clock
     from drumroll.ledger.ledger import open_ledger
@@ -69,13 +69,13 @@ def _print(one: Standing, plan: Plan, now: Any) -> None:
     state = edition.state + (" (rehearsal)" if edition.rehearsal else "")
     say(f"{edition.id}  {state}  {edition.title}")
     place = f"in {one.phase}, " if one.phase else ""
-    opening = f"opens {local(edition.opens_at, zone)} {plan.launch.timezone}"
+    opening = f"opens {moment(edition.opens_at, zone)} {plan.launch.timezone}"
     say(f"  {place}{one.sent} of {one.planned} deliveries sent, {opening}")
     if one.upcoming:
         number = f"number {one.upcoming.number}, " if one.upcoming.number else ""
         late = (now - one.upcoming.due).total_seconds()
         overdue = f", {span(late)} ago" if late >= 1 else ""
-        say(f"  next: {one.upcoming.step}, {number}{local(one.upcoming.due, zone)}{overdue}")
+        say(f"  next: {one.upcoming.step}, {number}{moment(one.upcoming.due, zone)}{overdue}")
     if edition.state == "held" and not any(need.what == "gate" for need in one.needs):
         say("  its gate is decided; `drumroll run` goes on")
     for need in one.needs[:SHOWN]:

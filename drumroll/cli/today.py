@@ -11,13 +11,14 @@ from drumroll.cli.tables import say
 from drumroll.errors import DrumrollError, UsageError
 from drumroll.ledger.model import EditionRow
 from drumroll.plan.model import Plan
-from drumroll.report.display import lateness, local, span
+from drumroll.report.display import lateness, moment, span
 from drumroll.report.hand_offs import DAY, HandOff, hand_offs
+from drumroll.report.standing import answers, resolve_command
 
 
 @click.command()
 @click.argument("launch", required=False)
-@click.option("--all", "everything", is_flag=True, help="All that is planned, not only the next 24 hours.")
+@click.option("--all", "everything", is_flag=True, help="All of the current phase, not only the next 24 hours.")
 @ledger_option
 @json_option
 def today(launch: str | None, everything: bool, ledger: str | None, as_json: bool) -> None:
@@ -25,7 +26,9 @@ def today(launch: str | None, everything: bool, ledger: str | None, as_json: boo
 
     LAUNCH is an edition, or a launch (its newest edition); without it, all that were not aborted. JSON: `items`, each
     with `key, edition, step, number, group, group_name, member, due, state` (awaiting: post it; due: its text is a
-    preview), `overdue_seconds` (0 before its time) and `text` (null when a preview is not possible).
+    preview; held: it needs a decision), `overdue_seconds` (of what awaits; else 0), `text` (null when there is none to
+    show) and `note` (null, or why: a fact not told yet, or what it was held for). Nothing is previewed from behind a
+    gate that has not passed, and no text before the facts in it are told.
     """
     from drumroll.clock import current_clock
     from drumroll.ledger.ledger import open_ledger
@@ -101,15 +104,12 @@ def _may_need_hands(store: Any, edition: EditionRow) -> bool:
 def _check_awaiting(row: Any) -> None:
     if row.state == "awaiting":
         return
-    remedy = {
-        "sent": "it is ticked off already",
-        "due": "its text has not been handed over yet",
-        "retry": "its text has not been handed over yet",
-        "unknown": "answer it with `drumroll resolve`",
-        "failed": "answer it with `drumroll resolve`",
-        "held": "answer it with `drumroll resolve`",
-    }.get(row.state, "`drumroll today` lists what waits")
-    raise DrumrollError(f"is {row.state}; nothing waits to be ticked off", where=row.key, remedy=remedy)
+    remedy = "`drumroll today` lists what waits for somebody"
+    if answers(row):
+        remedy = f"answer it with `{resolve_command(row)}`"
+    elif row.state in {"due", "retry"}:
+        remedy = "its text has not been handed over yet; `drumroll today` shows when"
+    raise DrumrollError(f"is {row.state}, and only what is awaiting can be ticked off", where=row.key, remedy=remedy)
 
 
 def _document(item: HandOff) -> dict[str, Any]:
@@ -125,6 +125,7 @@ def _document(item: HandOff) -> dict[str, Any]:
         "state": item.state,
         "overdue_seconds": int(item.overdue.total_seconds()),
         "text": item.text,
+        "note": item.note,
     }
 
 
@@ -132,8 +133,11 @@ def _print(item: HandOff, plan: Plan) -> None:
     to = f"{item.member_name} ({item.member}) in {item.group_name}" if item.member else item.group_name
     who = f", by {item.poster}" if item.poster else ""
     late = f", overdue by {span(item.overdue.total_seconds())}" if item.overdue.total_seconds() >= 1 else ""
-    coming = "" if item.state == "awaiting" else ", to come (preview)"
-    due = local(item.due, ZoneInfo(plan.launch.timezone))
-    say(f"── {due} {plan.launch.timezone}{late}{coming} · to {to}{who}")
+    standing = {"awaiting": "", "held": ", held: needs a decision"}.get(item.state, ", to come (preview)")
+    due = moment(item.due, ZoneInfo(plan.launch.timezone))
+    say(f"── {due} {plan.launch.timezone}{late}{standing} · to {to}{who}")
     say(f"   {item.label} {item.step} · {item.key}" if item.label else f"   {item.step} · {item.key}")
-    say("\n" + (item.text if item.text is not None else "(its text cannot be shown yet)") + "\n")
+    if item.command:
+        say(f"\n{item.note}\n  {item.command}\n")
+    else:
+        say("\n" + (item.text if item.text is not None else f"({item.note})") + "\n")

@@ -34,6 +34,13 @@ class Findings:
         line = self.document.line(path) if self.document else 1
         self.items.append(Finding(rule, self.file, line, _brief(dotted(path)), _brief(what), _brief(remedy), severity))
 
+    def written(self, path: DocPath, otherwise: str) -> str:
+        """The value at `path` as the file has it, where that is known."""
+        try:
+            return otherwise if self.document is None else str(self.document.at(path))
+        except (KeyError, IndexError, TypeError):
+            return otherwise
+
     @property
     def errors(self) -> list[Finding]:
         """The findings that refuse the launch."""

@@ -1,5 +1,6 @@
 """Names that point at other names: groups, channels, segments, metrics, facts, step ids."""
 
+import re
 from collections.abc import Collection
 
 from pydantic import ValidationError
@@ -7,15 +8,19 @@ from pydantic import ValidationError
 from drumroll.capability import Capability
 from drumroll.channels.registry import KINDS as CHANNEL_KINDS
 from drumroll.channels.registry import capability_for, channel_class, parse_options
+from drumroll.launchfile.currency import currency_remedy
 from drumroll.launchfile.load import Findings, did_you_mean, report_invalid
 from drumroll.launchfile.models import Gate, Launch, Phase, Threshold
 from drumroll.launchfile.strict import Path, may_be_secret
 from drumroll.metrics.registry import METRICS
 from drumroll.sources.registry import SOURCES
 
+_PLAIN_WORD = re.compile("[a-z]{1,30}")  # nobody's secret
+
 
 def check_references(launch: Launch, findings: Findings) -> dict[str, Capability]:
     """Report every name that nothing declares; returns the capability of each channel that is sound."""
+    _currency(launch, findings)
     capabilities = _channels(launch, findings)
     _groups(launch, findings)
     _sources(launch, findings)
@@ -30,7 +35,8 @@ def check_references(launch: Launch, findings: Findings) -> dict[str, Capability
 def _known(word: str, known: Collection[str], noun: str, path: Path, findings: Findings) -> bool:
     if word in known:
         return True
-    what = f"unknown {noun}" if may_be_secret(path) else f'unknown {noun} "{word}"'
+    hidden = may_be_secret(path) and not _PLAIN_WORD.fullmatch(word)
+    what = f"unknown {noun} (not shown: it may be a secret)" if hidden else f'unknown {noun} "{word}"'
     findings.add(f"name/{noun.replace(' ', '-')}", path, what, did_you_mean(word, known))
     return False
 
@@ -40,6 +46,12 @@ def _known_groups(launch: Launch, to: tuple[str, ...] | None, path: Path, findin
         place = (*path, "to", position)
         if _known(group, launch.group_ids(), "group", place, findings) and group in (to or ())[:position]:
             findings.add("name/duplicate", place, f'the group "{group}" is named twice', "remove one")
+
+
+def _currency(launch: Launch, findings: Findings) -> None:
+    if remedy := currency_remedy(launch.product.currency):
+        what = f'unknown currency "{launch.product.currency}"'
+        findings.add("name/currency", ("product", "currency"), what, remedy)
 
 
 def _channels(launch: Launch, findings: Findings) -> dict[str, Capability]:
@@ -105,8 +117,13 @@ def _check_share(threshold: Threshold, path: Path, findings: Findings) -> None:
     for key in ("at_least", "at_most", "abort_if"):
         limit = getattr(threshold, key)
         if limit is not None and not 0 <= limit <= 1:
-            what = f"{threshold.metric} is a share, and {limit:g} is not between 0 and 1"
-            findings.add("gate/share", (*path, key), what, f"write {limit:g}% if that is meant")
+            given = findings.written((*path, key), f"{limit:g}")
+            percent = given.endswith("%")
+            span = "0% and 100%" if percent else "0 and 1"
+            what = f"{threshold.metric} is a share, and {given} is not between {span}"
+            likely = not percent and 1 < limit <= 100
+            remedy = f"write {limit:g}% if that is meant" if likely else "write a share of the members, like 25%"
+            findings.add("gate/share", (*path, key), what, remedy)
 
 
 def _gate(launch: Launch, gate: Gate, at: Path, findings: Findings, seen: dict[str, str]) -> None:

@@ -54,6 +54,13 @@ class Document:
             path = path[:-1]
         return self.lines.get(path, 1)
 
+    def at(self, path: Path) -> Any:
+        """What stands at `path`; KeyError, IndexError or TypeError when nothing does."""
+        value = self.value
+        for part in path:
+            value = value[part]
+        return value
+
 
 def dotted(path: Path) -> str:
     """`("phases", "ignite", "steps", 3)` → `phases.ignite.steps[3]`."""
@@ -182,7 +189,7 @@ def _refuse_guesses(text: str, line: int, path: Path) -> None:
     if _SEXAGESIMAL.fullmatch(text):
         what, remedy = "without quotes is a number in base 60 to YAML", quoted
     elif _LEADING_ZERO.fullmatch(text):
-        what, remedy = "without quotes is an octal number to YAML", quoted
+        what, remedy = "without quotes is an octal number to YAML", _without_zeros(text) if shows else quoted
     elif _YAML11_BOOL.fullmatch(text):
         what = "without quotes means true or false to YAML"
         remedy = f"write true or false, or {quoted.removeprefix('write ')} for the word"
@@ -193,6 +200,10 @@ def _refuse_guesses(text: str, line: int, path: Path) -> None:
     else:
         return
     raise StrictYamlError(f"{text if shows else 'this value'} {what}", line=line, path=dotted(path), remedy=remedy)
+
+
+def _without_zeros(text: str) -> str:
+    return f'write {int(text.replace("_", ""))}, or "{text}" in quotes where text is meant'
 
 
 def _refuse_unprintable(text: str, line: int, path: Path) -> None:

@@ -12,8 +12,8 @@ from drumroll.ledger.store import LedgerPart
 from drumroll.ledger.tables import event as events_table
 from drumroll.ledger.tables import member as members_table
 
-_BATCH = 4000  # rows in one transaction: a send that falls due during an intake waits for one batch at most
-_PAUSE = 0.015  # seconds between them: longer than a waiting writer lets pass before it asks for the lock again
+_BATCH = 5000  # rows in one transaction: a send that falls due during an intake waits for one batch at most
+_PAUSE = 0.015  # seconds between two on SQLite: longer than a waiting writer lets pass before it asks again
 _EVENT = (
     events_table.c.source,
     events_table.c.event_id,
@@ -69,7 +69,8 @@ class Engagement(LedgerPart):
                 new += insert_new(connection, events_table, columns, rows)
             if on_batch is not None:
                 on_batch(start + len(rows))
-            time.sleep(_PAUSE)
+            if self._store.path and start + len(rows) < len(events):
+                time.sleep(_PAUSE)
         return new
 
     def activity(

@@ -146,10 +146,9 @@ def _on_begin(connection: Connection) -> None:
     deadline = time.monotonic() + BUSY_SECONDS
     raw.execute(f"PRAGMA busy_timeout={_ASK_ANEW_MS}")
     try:
-        while True:
+        while not raw.in_transaction:
             try:
                 raw.execute("BEGIN IMMEDIATE")
-                return
             except sqlite3.OperationalError as error:
                 if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > deadline:
                     raise

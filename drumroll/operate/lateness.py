@@ -11,6 +11,8 @@ from typing import Literal
 from drumroll.plan.model import PlannedStep
 
 PUNCTUAL = timedelta(seconds=60)
+# A short stop is caught up in order; after a longer one, only the newest announcement still goes out by itself.
+CATCH_UP = timedelta(minutes=15)
 # How long a person's word to send something again holds when the step itself says less.
 RELEASE_HOLDS = timedelta(hours=2)
 
@@ -28,8 +30,8 @@ def rule(step: PlannedStep, *, now: datetime, overtaken: bool = False) -> Ruling
     """What to do with `step` at `now`.
 
     Up to `PUNCTUAL` after its instant a message is on time and says what it would have said then. Later, the step's
-    `on_late` decides; past `max_late`, or when the announcement that it teases is due as well (`overtaken`), a person
-    does. A countdown whose target has passed is always skipped.
+    `on_late` decides; past `max_late` a person does, and past `CATCH_UP` when the announcement that it teases is due as
+    well (`overtaken`). A countdown whose target has passed is always skipped.
     """
     late = now - step.due
     if over := _countdown_over(step, now):
@@ -38,7 +40,7 @@ def rule(step: PlannedStep, *, now: datetime, overtaken: bool = False) -> Ruling
         return Ruling("send", step.due)
     if step.on_late == "skip":
         return Ruling("skipped", now, f"{_span(late)} late")
-    if overtaken:
+    if overtaken and late > CATCH_UP:
         return Ruling("held", now, f"{_span(late)} late, and the announcement after it is due too; a person decides")
     if step.on_late == "hold" or late > step.max_late:
         return Ruling("held", now, f"{_span(late)} late; a person decides")

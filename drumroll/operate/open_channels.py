@@ -5,15 +5,15 @@ import os
 
 from drumroll.channels.base import Channel, ChannelContext
 from drumroll.channels.registry import channel_class, parse_options
-from drumroll.operate.edition import Where
+from drumroll.plan.model import Plan
 
 
 class OpenChannels:
     """Each channel is opened once, however many sends ask for it at the same time."""
 
-    def __init__(self, where: Where) -> None:
-        self._specs = where.plan().launch.community.channels
-        self._context = ChannelContext(where.project, dict(os.environ))
+    def __init__(self, plan: Plan, project: str) -> None:
+        self._specs = plan.launch.community.channels
+        self._context = ChannelContext(project, dict(os.environ))
         self._opened: dict[str, Channel] = {}
         self._opening = asyncio.Lock()
 
@@ -34,11 +34,11 @@ class OpenChannels:
             await channel.close()
 
 
-async def try_channels(where: Where) -> None:
-    """Open every channel of the edition once. DrumrollError when one cannot work, before anything is sent."""
-    channels = OpenChannels(where)
+async def try_channels(plan: Plan, project: str) -> None:
+    """Open every channel of the plan once. DrumrollError when one cannot work, before anything is sent."""
+    channels = OpenChannels(plan, project)
     try:
-        for name in sorted({group.channel for group in where.plan().launch.community.groups}):
+        for name in sorted({group.channel for group in plan.launch.community.groups}):
             await channels.get(name)
     finally:
         await channels.close()

@@ -1,6 +1,7 @@
 """From a launch file to a running edition, and from a running edition to its end."""
 
 import os
+from datetime import datetime
 from pathlib import Path
 
 from drumroll.check import check_file
@@ -9,6 +10,7 @@ from drumroll.errors import DrumrollError
 from drumroll.ledger.ledger import Ledger, default_url, open_ledger
 from drumroll.ledger.model import EditionRow
 from drumroll.operate.edition import Where, begin
+from drumroll.operate.open_channels import try_channels
 from drumroll.operate.story import log
 from drumroll.plan.model import Plan
 from drumroll.words.templates import find_project
@@ -24,12 +26,13 @@ def ledger_at(ledger: str | None, project: Path) -> str:
     return ledger or os.environ.get("DRUMROLL_LEDGER") or default_url(project)
 
 
-def open_edition(file: Path, *, opens: str | None = None, ledger: str | None = None) -> Where:
+async def open_edition(file: Path, *, opens: str | None = None, ledger: str | None = None) -> Where:
     """Begin the edition that `file` describes, or pick it up where it stands.
 
-    An edition that has begun goes on with the plan it began with, whatever the file says now. Raises
-    LaunchRefusedError with every finding, UsageError for a missing file, DrumrollError when the file has become
-    another edition while one of this launch is under way.
+    Its channels are tried first, so that a launch that cannot speak does not begin. An edition that has begun goes on
+    with the plan it began with, whatever the file says now. Raises LaunchRefusedError with every finding, UsageError
+    for a missing file, DrumrollError when the file has become another edition while one of this launch is under way,
+    when `opens` asks for another time on an edition's day, or when all of it lies in the past.
     """
     checked = check_file(file, opens=opens)
     plan = checked.accepted()
@@ -37,9 +40,17 @@ def open_edition(file: Path, *, opens: str | None = None, ledger: str | None = N
     store, now = open_ledger(where.ledger), current_clock().now()
     begun = {row.id: row for row in store.editions()}
     if (row := begun.get(plan.edition)) is None:
-        _see_that_it_may_begin(plan, begun, opens)
+        _see_that_it_may_begin(plan, begun, opens, now)
+        await try_channels(plan, where.project)
         begin(plan, ledger=store, rehearsal=False, now=now)
         return where
+    if opens is not None and row.opens_at != plan.opens:
+        raise DrumrollError(
+            f"has begun with another opening on that day ({row.opens_at:%H:%M} UTC)",
+            where=row.id,
+            remedy="an edition is named by its day: choose another day, or go on with that one",
+        )
+    await try_channels(where.plan(), where.project)
     if store.plan_hash(plan.edition) != plan.hash and not row.rehearsal:
         log.warning("%s has changed since %s began; the edition goes on with the plan it began with", file, row.id)
     if row.state == "held":
@@ -47,10 +58,13 @@ def open_edition(file: Path, *, opens: str | None = None, ledger: str | None = N
     return where
 
 
-def _see_that_it_may_begin(plan: Plan, begun: dict[str, EditionRow], opens: str | None) -> None:
+def _see_that_it_may_begin(plan: Plan, begun: dict[str, EditionRow], opens: str | None, now: datetime) -> None:
     if isinstance(current_clock(), VirtualClock):
         remedy = "rehearse it again"
         raise DrumrollError("the file was changed while it was being rehearsed", where=plan.edition, remedy=remedy)
+    if plan.phases[-1].latest <= now:
+        remedy = "give another opening with --opens, or in the file"
+        raise DrumrollError("all of it lies in the past", where=plan.edition, remedy=remedy)
     for row in begun.values():
         if row.launch == plan.launch.name and row.state in {"running", "held"} and not row.rehearsal and opens is None:
             raise DrumrollError(

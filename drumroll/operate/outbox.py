@@ -46,7 +46,7 @@ class Outbox:
         self._ledger, self._plan = where.open(), where.plan()
         self.step = planned_step(self._plan, self._ledger, where.edition, ready.step, ready.occurrence)
         self._capabilities = capabilities_of(self._plan)
-        self._channels = OpenChannels(where)
+        self._channels = OpenChannels(self._plan, where.project)
         self._attempts = Attempts(self._ledger, self._plan, self.step, ready, clock, self._channels)
         self.sent = Sent(errors=self._attempts.errors)
 

@@ -31,11 +31,13 @@ class Alarm:
 
 
 def running(ledger: str | None = None, project: str | None = None) -> list[Where]:
-    """Every edition under way, rehearsals excepted."""
+    """Every edition under way, and any with a send left open by a dead engine; rehearsals excepted."""
     root = project or str(find_project(Path.cwd()))
     url = ledger_at(ledger, Path(root))
-    rows = open_ledger(url).editions()
-    return [Where(row.id, url, root) for row in rows if row.state in {"running", "held"} and not row.rehearsal]
+    store = open_ledger(url)
+    live = [row for row in store.editions() if not row.rehearsal]
+    wanted = [row for row in live if row.state in {"running", "held"} or store.counts(row.id).get("sending")]
+    return [Where(row.id, url, root) for row in wanted]
 
 
 def sync(where: Where) -> int:

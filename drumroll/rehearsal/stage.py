@@ -31,11 +31,15 @@ def set_stage(plan: Plan, *, project: Path, out: Path) -> tuple[Where, datetime]
 
     What an earlier rehearsal left in `out` under its own file names is removed; nothing else is touched.
     """
-    out.mkdir(parents=True, exist_ok=True)
     url = f"sqlite:///{out.absolute() / 'ledger.db'}"
     _see_that_nothing_is_lost(out, url)
-    for name in _OWN_FILES:
-        (out / name).unlink(missing_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name in _OWN_FILES:
+            (out / name).unlink(missing_ok=True)
+    except OSError as error:
+        why = f"cannot be written ({error.strerror})"
+        raise DrumrollError(why, where=str(out), remedy="give another folder with --out") from error
     staged = offline(plan, out.absolute() / "outbox.jsonl")
     starts = curtain(staged)
     begin(staged, ledger=open_ledger(url), rehearsal=True, now=starts)

@@ -48,6 +48,20 @@ def span(seconds: float) -> str:
     return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
 
 
+def clock(at: datetime, zone: ZoneInfo | None = None) -> str:
+    """`12:00`, or `12:00:30` for a moment that has seconds; in `zone`, or in the one that `at` carries."""
+    return f"{at.astimezone(zone) if zone else at:{_clock_format(at)}}"
+
+
+def moment(at: datetime, zone: ZoneInfo) -> str:
+    """`Sat 2027-01-16 12:00` in the launch's zone, with the seconds of a moment that has some."""
+    return f"{at.astimezone(zone):%a %Y-%m-%d} {clock(at, zone)}"
+
+
+def _clock_format(at: datetime) -> str:
+    return "%H:%M:%S" if at.second else "%H:%M"
+
+
 def local(at: datetime, zone: ZoneInfo, *, seconds: bool = False) -> str:
     """`Sat 2027-01-16 12:00` in the launch's zone."""
     return f"{at.astimezone(zone):%a %Y-%m-%d %H:%M:%S}" if seconds else f"{at.astimezone(zone):%a %Y-%m-%d %H:%M}"

@@ -1,4 +1,8 @@
-"""What people must post by hand: who, where, when, and the words to copy."""
+"""What people must post by hand: who, where, when, and the words to copy.
+
+Nobody can post early what they have not got: nothing is previewed from behind a gate that has not passed, and no text
+that tells a fact (the order link, the price) before the step that reveals it has gone out.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,19 +12,22 @@ from drumroll.ledger.ledger import Ledger
 from drumroll.ledger.model import DeliveryRow
 from drumroll.operate.beats import planned_step
 from drumroll.operate.edition import capabilities_of
-from drumroll.plan.model import Plan
+from drumroll.plan.model import Plan, PlannedStep
+from drumroll.report.standing import current_phase, resolve_command
 from drumroll.words.phrases import LOCALES, label
 from drumroll.words.render import Words, WordsError
 
 DAY = timedelta(hours=24)
+_TOLD = frozenset({"sent", "awaiting"})
 
 
 @dataclass(frozen=True, slots=True)
 class HandOff:
-    """One text for a person to post. `awaiting` has been handed over; `due` is still to come, its text a preview.
+    """One text for a person to post.
 
-    `text` is None when a preview cannot be rendered. `poster` is the staff member named for the channel, `member` and
-    `member_name` whom a direct message is for. `overdue` is 0 before its time.
+    `state`: `awaiting` has been handed over, `due` is still to come and its text a preview, `held` needs a decision by
+    `command` (else None) and has no text. `note` says why there is no text. `poster` is the staff member named for the
+    channel, `member` and `member_name` whom a direct message is for. `overdue` is 0 for all but `awaiting`.
     """
 
     key: str
@@ -37,10 +44,15 @@ class HandOff:
     state: str
     overdue: timedelta
     text: str | None
+    note: str | None
+    command: str | None
 
 
 def hand_offs(ledger: Ledger, plan: Plan, *, now: datetime, within: timedelta | None = DAY) -> list[HandOff]:
-    """The edition's open hand-offs in order of time: all that wait, and those planned `within` from now (None: all)."""
+    """The edition's open hand-offs in order of time: all that wait or are held, and those planned `within` from now.
+
+    `within` None: all of the phase that the edition is in. What lies behind a gate that has not passed is left out.
+    """
     desk = _Desk(ledger, plan, now)
     return sorted(map(desk.item, desk.rows(within)), key=lambda item: (item.due, item.key))
 
@@ -53,22 +65,36 @@ class _Desk:
         self._groups = {group.id: group for group in plan.launch.community.groups}
         self._steps = {step.id: step for step in plan.steps}
         self._words = Words(plan)
-        self._previews: dict[tuple[str, int], str | None] = {}
+        self._previews: dict[tuple[str, int], tuple[str | None, str | None]] = {}
+        self._untold = _untold_facts(ledger, plan)
         self._names: dict[str, str] | None = None
 
     def rows(self, within: timedelta | None) -> Iterator[DeliveryRow]:
         yield from self._ledger.deliveries(self._plan.edition, state="awaiting")
         by_hand = {name for name, can in capabilities_of(self._plan).items() if not can.unattended}
-        for state in ("due", "retry") if by_hand else ():
+        if not by_hand:
+            return
+        held = self._ledger.deliveries(self._plan.edition, state="held")
+        yield from (row for row in held if row.channel in by_hand)
+        reached = self._reached()
+        for state in ("due", "retry"):
             for row in self._ledger.deliveries(self._plan.edition, state=state):
-                if row.channel in by_hand and (within is None or row.due_at <= self._now + within):
+                soon = within is None or row.due_at <= self._now + within
+                if row.channel in by_hand and row.phase in reached and soon:
                     yield row
+
+    def _reached(self) -> list[str]:
+        """The phases up to the first whose gate has not passed."""
+        names: list[str] = [phase.name for phase in self._plan.phases]
+        current = current_phase(self._ledger, self._plan)
+        return names if current is None else names[: names.index(current) + 1]
 
     def item(self, row: DeliveryRow) -> HandOff:
         group, step = self._groups.get(row.group), self._steps.get(row.step)
         number = step.number if step else None
         channel = self._plan.launch.community.channels.get(row.channel)
-        awaiting = row.state == "awaiting"
+        awaiting, held = row.state == "awaiting", row.state == "held"
+        text, note = (None, row.error or "is held") if held else self._said(row)
         return HandOff(
             key=row.key,
             edition=row.edition,
@@ -81,20 +107,31 @@ class _Desk:
             member=row.member,
             member_name=self._name(row.member) if row.member else None,
             due=row.due_at,
-            state="awaiting" if awaiting else "due",
-            overdue=max(self._now - row.due_at, timedelta(0)),
-            text=self._ledger.wording(row.wording) if row.wording else self._preview(row),
+            state=row.state if awaiting or held else "due",
+            overdue=max(self._now - row.due_at, timedelta(0)) if awaiting else timedelta(0),
+            text=text,
+            note=note,
+            command=resolve_command(row) if held else None,
         )
 
-    def _preview(self, row: DeliveryRow) -> str | None:
+    def _said(self, row: DeliveryRow) -> tuple[str | None, str | None]:
+        """The text and, in its place, why it is not shown."""
+        if row.state == "awaiting" and row.wording:
+            return self._ledger.wording(row.wording), None
         key = (row.step, row.occurrence)
         if key not in self._previews:
-            try:
-                step = planned_step(self._plan, self._ledger, self._plan.edition, *key)
-                self._previews[key] = self._words.text(step, now=step.due)
-            except WordsError:
-                self._previews[key] = None
+            self._previews[key] = self._preview(planned_step(self._plan, self._ledger, self._plan.edition, *key))
         return self._previews[key]
+
+    def _preview(self, step: PlannedStep) -> tuple[str | None, str | None]:
+        try:
+            text = self._words.text(step, now=step.due)
+        except WordsError as error:
+            return None, f"its text cannot be shown yet: {error.message}"
+        early = [fact for fact, value in self._untold.items() if fact in step.reveals or value in text]
+        if early:
+            return None, f"its text tells {', '.join(early)}, and is shown when it is handed over"
+        return text, None
 
     def _name(self, member: str) -> str:
         if self._names is None:
@@ -102,3 +139,11 @@ class _Desk:
             _, people = self._ledger.activity(self._plan.edition, since=self._now, until=self._now)
             self._names = {person.id: person.name for person in people.values()}
         return self._names.get(member) or member
+
+
+def _untold_facts(ledger: Ledger, plan: Plan) -> dict[str, str]:
+    """The facts that steps reveal and that none of them has told anybody yet, with their values."""
+    states = ledger.step_states(plan.edition)
+    told = {fact for step in plan.steps if states.get((step.id, 1), {}).keys() & _TOLD for fact in step.reveals}
+    revealed = {fact for step in plan.steps for fact in step.reveals}
+    return {fact: value for fact, value in plan.launch.facts.items() if fact in revealed - told and value}

@@ -43,13 +43,17 @@ def account_of(where: Where, *, now: datetime | None = None) -> Account:
 def write_report(where: Where, out: Path | None = None, *, now: datetime | None = None) -> Path:
     """Write the report of an edition; returns its path.
 
-    `out` defaults to `.drumroll/reports/<edition>.html` in the project. Raises UsageError when it cannot be written or
-    the page template is missing, WordsError when the template is broken.
+    `out` defaults to `.drumroll/reports/<edition>.html` in the project; no other folder is created. Raises UsageError
+    when the folder of `out` is not there, the report cannot be written or the page template is missing, WordsError when
+    the template is broken.
     """
     path = out or Path(where.project) / ".drumroll" / "reports" / f"{where.edition}.html"
+    if out is not None and not out.parent.is_dir():
+        raise UsageError("no such folder", where=str(out.parent), remedy="create it, or give another path with --out")
     html = report_html(account_of(where, now=now), Path(where.project))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if out is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(html, encoding="utf-8")
     except OSError as error:
         what = f"the report cannot be written ({error.strerror})"

@@ -3,28 +3,32 @@
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from drumroll.launchfile.models import PHASES
 from drumroll.ledger.ledger import Ledger
 from drumroll.ledger.model import DeliveryRow, EditionRow
+from drumroll.ledger.states import CHOICES, may
 from drumroll.operate.beats import standing_verdict
 from drumroll.plan.model import Plan
 from drumroll.report.checks import checks_of
 from drumroll.report.display import span
 
 OPEN_QUESTIONS: tuple[Literal["held", "unknown", "failed"], ...] = ("held", "unknown", "failed")
+LATE_RETRY = timedelta(minutes=5)  # what takes longer is no hiccup of the network
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
     """One thing that only a person can do, and the command that does it.
 
-    `key` is the phase for a held `gate`, else the delivery's key. `hand-off` is one that is past its time.
+    `key` is the phase for a held `gate`, else the delivery's key. `hand-off` is one that is past its time, `retry` one
+    that is tried again and again: the command only looks at those.
     """
 
-    what: Literal["gate", "held", "unknown", "failed", "hand-off"]
+    what: Literal["gate", "held", "unknown", "failed", "retry", "hand-off"]
     key: str
     why: str
     command: str
@@ -85,7 +89,7 @@ def standing(ledger: Ledger, plan: Plan, edition: EditionRow, *, now: datetime) 
 
 
 def needs(ledger: Ledger, plan: Plan, edition: EditionRow, *, now: datetime) -> Iterator[Need]:
-    """What waits for a person: held gates, then open questions about deliveries, then hand-offs past their time.
+    """What waits for a person: held gates, open questions about deliveries, late retries, hand-offs past their time.
 
     An edition that has ended asks only about deliveries whose fate is open, hand-offs among them.
     """
@@ -98,6 +102,11 @@ def needs(ledger: Ledger, plan: Plan, edition: EditionRow, *, now: datetime) -> 
     for state in OPEN_QUESTIONS:
         for row in ledger.deliveries(edition.id, state=state):
             yield Need(state, row.key, row.error or f"is {state}", resolve_command(row))
+    for row in () if ended else ledger.deliveries(edition.id, state="retry"):
+        if row.retry_at is not None and now - row.due_at > LATE_RETRY:
+            again = f"{row.retry_at.astimezone(ZoneInfo(plan.launch.timezone)):%H:%M}"
+            why = f"{row.error or 'could not be sent'} (tried again at {again})"
+            yield Need("retry", row.key, why, f"drumroll deliveries {shlex.quote(edition.id)} --state retry")
     for row in () if edition.state == "aborted" else ledger.deliveries(edition.id, state="awaiting"):
         if ended or row.due_at < now:  # an edition may end in the minute its last hand-off is due
             why = f"overdue by {span((now - row.due_at).total_seconds())}"
@@ -105,9 +114,19 @@ def needs(ledger: Ledger, plan: Plan, edition: EditionRow, *, now: datetime) -> 
 
 
 def resolve_command(row: DeliveryRow) -> str:
-    """The command that answers an open question about a delivery; the choice is the careful one for its state."""
-    choice = {"unknown": "sent", "held": "skip"}.get(row.state, "resend")
-    return f"drumroll resolve {shlex.quote(row.key)} --as {choice} --by NAME --reason TEXT"
+    """The command that answers an open question about a delivery, with the answers to choose from."""
+    return f"drumroll resolve {shlex.quote(row.key)} --as {'|'.join(answers(row))} --by NAME --reason TEXT"
+
+
+def answers(row: DeliveryRow) -> list[str]:
+    """What a person may say of a delivery in its state: some of `sent`, `resend` and `skip`, or nothing."""
+    return [choice for choice, state in CHOICES.items() if may("resolve", row.state, state)]
+
+
+def current_phase(ledger: Ledger, plan: Plan) -> str | None:
+    """The first phase whose gate has not passed; None when all have."""
+    unfinished = (phase.name for phase in plan.phases if standing_verdict(ledger, plan.edition, phase.name) != "pass")
+    return next(unfinished, None)
 
 
 def done_command(row: DeliveryRow) -> str:
@@ -116,10 +135,7 @@ def done_command(row: DeliveryRow) -> str:
 
 
 def _phase(ledger: Ledger, plan: Plan, edition: EditionRow) -> str | None:
-    if edition.ended_at is not None:
-        return None
-    unfinished = (phase.name for phase in plan.phases if standing_verdict(ledger, edition.id, phase.name) != "pass")
-    return next(unfinished, None)
+    return None if edition.ended_at is not None else current_phase(ledger, plan)
 
 
 def _upcoming(ledger: Ledger, plan: Plan, edition: EditionRow, *, now: datetime) -> Upcoming | None:

@@ -7,6 +7,7 @@ from jinja2 import Environment, TemplateSyntaxError, meta
 from drumroll.launchfile.load import Findings, did_you_mean
 from drumroll.launchfile.models import Launch, RemedyStep, Step
 from drumroll.launchfile.strict import Path
+from drumroll.words.sandbox import message_of
 from drumroll.words.templates import SUFFIX, candidates, source_of
 
 
@@ -67,7 +68,7 @@ class Collected:
         try:
             referenced = meta.find_referenced_templates(self._environment.parse(source))
         except TemplateSyntaxError as error:
-            what = f"templates/{name}:{error.lineno}: template syntax: {error.message}"
+            what = f"templates/{name}:{error.lineno}: template syntax: {message_of(error)}"
             self._findings.add("template/syntax", path, what, "correct the template")
             return
         except (RecursionError, ValueError) as error:  # nested too deeply, a number too long

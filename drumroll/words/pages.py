@@ -8,6 +8,7 @@ from jinja2.exceptions import TemplateError
 
 from drumroll.errors import UsageError
 from drumroll.words.render import WordsError
+from drumroll.words.sandbox import message_of
 
 FOLDER = "pages"
 
@@ -35,6 +36,6 @@ def render_page(project: Path, name: str, /, **values: Any) -> str:
         ) from error
     except TemplateSyntaxError as error:
         where = f"{FOLDER}/{error.name or name}"
-        raise WordsError(f"template syntax: {error.message}", template=where, line=error.lineno) from error
+        raise WordsError(f"template syntax: {message_of(error)}", template=where, line=error.lineno) from error
     except TemplateError as error:
-        raise WordsError(f"cannot be rendered: {error.message}", template=f"{FOLDER}/{name}") from error
+        raise WordsError(f"cannot be rendered: {message_of(error)}", template=f"{FOLDER}/{name}") from error

@@ -10,10 +10,14 @@ EVENING = 18  # from this hour on, people say "tonight" (今晚)
 
 @dataclass(frozen=True, slots=True)
 class Phrases:
-    """One locale's words. `{clock}` is HH:MM, `{day}` a short date with its weekday."""
+    """One locale's words. `{clock}` is HH:MM, `{day}` a short date with its weekday.
+
+    `label` begins an announcement, `short_label` names one in the middle of a sentence.
+    """
 
     babel: str
     label: str
+    short_label: str
     today: str
     tonight: str
     tomorrow: str
@@ -30,6 +34,7 @@ LOCALES: dict[str, Phrases] = {
     "zh-Hant": Phrases(
         babel="zh_Hant",
         label="【公告{number:02d}】",
+        short_label="【公告{number:02d}】",
         today="今天 {clock}",
         tonight="今晚 {clock}",
         tomorrow="明天 {clock}",
@@ -44,6 +49,7 @@ LOCALES: dict[str, Phrases] = {
     "en": Phrases(
         babel="en",
         label="No. {number:02d} ·",
+        short_label="No. {number:02d}",
         today="today at {clock}",
         tonight="tonight at {clock}",
         tomorrow="tomorrow at {clock}",
@@ -58,6 +64,11 @@ LOCALES: dict[str, Phrases] = {
 def label(phrases: Phrases, number: int | None) -> str:
     """The announcement's number as members see it; empty for an unnumbered message."""
     return "" if number is None else phrases.label.format(number=number)
+
+
+def short_label(phrases: Phrases, number: int | None) -> str:
+    """The same number without what separates it from the words after it."""
+    return "" if number is None else phrases.short_label.format(number=number)
 
 
 def clock(at: datetime) -> str:

@@ -13,7 +13,7 @@ from jinja2.runtime import Context
 from drumroll.errors import DrumrollError
 from drumroll.plan.model import Plan, PlannedStep
 from drumroll.words import phrases as say
-from drumroll.words.sandbox import MAX_CHARACTERS, Named, Sandbox
+from drumroll.words.sandbox import MAX_CHARACTERS, Named, Sandbox, message_of
 
 _PREFIX = "templates/"  # Jinja2 shows it as the file of a template's traceback frames
 _CONTROL = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
@@ -64,14 +64,16 @@ class Words:
             raise
         except TemplateSyntaxError as error:
             name = error.name or step.template
-            raise WordsError(f"template syntax: {error.message}", template=name, line=error.lineno) from error
+            what, remedy = f"template syntax: {message_of(error)}", self._environment.remedy(error)
+            raise WordsError(what, template=name, line=error.lineno, remedy=remedy) from error
         except TemplateError as error:
             raise self._explained(error, step) from error
         except (SyntaxError, RecursionError) as error:  # what Jinja2 compiled was too much for Python
             raise WordsError("nested too deeply", template=step.template, remedy="write it plainer") from error
         except Exception as error:  # a template may do anything with anything
             name, line = _place(error, step.template)
-            raise WordsError(f"cannot be rendered: {error}", template=name, line=line) from error
+            what = f"cannot be rendered: {str(error).rstrip('.')}"
+            raise WordsError(what, template=name, line=line, remedy="correct the template") from error
         return _plain(text, step.template)
 
     def _rendered(self, step: PlannedStep, now: datetime) -> str:
@@ -79,13 +81,18 @@ class Words:
         for piece in self._environment.get_template(step.template).generate(self._context(step, now)):
             length += len(piece)
             if length > MAX_CHARACTERS:
-                raise WordsError(f"renders more than {MAX_CHARACTERS:,} characters", template=step.template)
+                what = f"renders more than {MAX_CHARACTERS:,} characters"
+                raise WordsError(what, template=step.template, remedy="shorten it")
             pieces.append(piece)
         return "".join(pieces)
 
     def label(self, step: PlannedStep) -> str:
         """The number as members see it."""
         return say.label(self.phrases, step.number)
+
+    def short_label(self, step: PlannedStep) -> str:
+        """The number as a sentence names it."""
+        return say.short_label(self.phrases, step.number)
 
     def teaser(self, step: PlannedStep, *, now: datetime) -> dict[str, str] | None:
         """What this step may say of the next announcement: when, topic (or the declared mystery) and label."""
@@ -95,7 +102,7 @@ class Words:
         return {
             "when": say.when(self.phrases, self._local(following.due), now=self._local(now)),
             "topic": following.mystery or following.topic or "",
-            "label": self.label(following),
+            "label": self.short_label(following),
         }
 
     def _source(self, name: str) -> tuple[str, str, None] | None:
@@ -149,7 +156,7 @@ class Words:
         }
 
     def _explained(self, error: TemplateError, step: PlannedStep) -> WordsError:
-        message, remedy = str(error.message), ""
+        message, remedy = message_of(error), self._environment.remedy(error)
         template, line = _place(error, step.template)
         owner, _, fact = message.removesuffix(" is undefined").partition(".")
         if isinstance(error, UndefinedError) and owner == "facts" and fact in self.plan.launch.facts:

@@ -1,5 +1,6 @@
 """Where templates run: a Jinja2 sandbox with bounds, in which nothing is guessed and nothing says "None" to members."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -7,14 +8,22 @@ from types import NoneType
 from typing import Any
 
 from jinja2 import BaseLoader, StrictUndefined
-from jinja2.exceptions import SecurityError, TemplateRuntimeError
+from jinja2.exceptions import SecurityError, TemplateError, TemplateRuntimeError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from drumroll.launchfile.load import did_you_mean
 
 MAX_CHARACTERS = 20_000
 _NUMBERS = (int, float, Decimal)
 _MAX_BITS = 256  # of a product: amounts and minutes need a few dozen
 # What pads or multiplies text without bound, and what says something else every time.
 _LEFT_OUT = ("batch", "center", "format", "indent", "pprint", "random", "slice", "wordwrap")
+_NOT_NAMED = re.compile(r"No (filter|test) named '([^']*)'")
+
+
+def message_of(error: TemplateError) -> str:
+    """Jinja2's words without the full stop at their end: a remedy follows."""
+    return (error.message or "no reason given").rstrip(".")
 
 
 class Named:
@@ -87,3 +96,19 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(obj, str) and attr in {"center", "ljust", "rjust", "zfill", "expandtabs", "format", "format_map"}:
             return False
         return super().is_safe_attribute(obj, attr, value)
+
+    def remedy(self, error: TemplateError) -> str:
+        """What to do about an error of a template that ran, or was to run, in this sandbox."""
+        message = message_of(error)
+        if found := _NOT_NAMED.match(message):
+            kind, name = found.groups()
+            if kind == "filter" and name in _LEFT_OUT:
+                return "it is left out here; write the words out"
+            known = self.filters if kind == "filter" else self.tests
+            return did_you_mean(name, known, otherwise=f"use one of Jinja2's own {kind}s")
+        if isinstance(error, TemplateSyntaxError):
+            return "correct the template"
+        if isinstance(error, SecurityError):
+            ours = message.endswith("not allowed here")
+            return "give the finished words in `vars`" if ours else "templates may not reach into Python"
+        return "ask for it first with {% if … %}, or use a filter that fits"

@@ -1,0 +1,99 @@
+"""A Prefect server of our own for one foreground run, when the user has none.
+
+Prefect would start one by itself, but in our process group and on our terminal: Ctrl-C would end it first and leave
+the flow knocking at a closed door, its log would run into the story, and a killed run would leave it behind.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import click
+
+from drumroll.errors import DrumrollError
+
+_STARTS_WITHIN = 120.0  # seconds; a cold start on a slow machine makes a database first
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_APPLICATION = ("--factory", "prefect.server.api.server:create_app", "--lifespan", "on", "--log-level", "error")
+
+
+class OwnServer:
+    """`with OwnServer(home) as server:` starts it, `server.wait()` returns its API's URL once it answers.
+
+    Its records and `server.log` are in `home`. DrumrollError when it does not come up.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._log = home / "server.log"
+        self._port = _free_port()
+
+    def __enter__(self) -> Self:
+        click.echo("starting a Prefect server for this run …", err=True)
+        try:
+            self._home.mkdir(parents=True, exist_ok=True)
+            out = self._log.open("wb")
+        except OSError as error:
+            raise DrumrollError(
+                f"cannot be written ({error.strerror})",
+                where=str(self._home),
+                remedy="give another folder with PREFECT_HOME, or a server of yours with PREFECT_API_URL",
+            ) from error
+        with out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "uvicorn", *_APPLICATION, "--host", "127.0.0.1", "--port", str(self._port)],
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - no thread is running yet
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        self._process.kill()
+        self._process.wait()
+
+    def wait(self) -> str:
+        """The API's URL, once it answers."""
+        url, until = f"http://127.0.0.1:{self._port}/api", time.monotonic() + _STARTS_WITHIN
+        while time.monotonic() < until and self._process.poll() is None:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/health", timeout=2) as answer:
+                if answer.status == 200:
+                    return url
+            time.sleep(0.1)
+        what = "ended at once" if self._process.poll() is not None else f"is silent after {_STARTS_WITHIN:.0f} s"
+        remedy = f"see {self._log}; or start `prefect server start` yourself and set PREFECT_API_URL"
+        raise DrumrollError(f"Prefect's server {what}", remedy=remedy)
+
+    def _environment(self) -> dict[str, str]:
+        # As Prefect sets it for its own temporary server: no scheduler and no page, since the run is all there is.
+        ours = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+        return dict(os.environ) | {"PREFECT_HOME": str(self._home), "PREFECT_SERVER_LOGGING_LEVEL": "ERROR"} | ours
+
+
+def _end_with_parent() -> None:
+    """On Linux the server ends even when the run is killed with SIGKILL."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
