@@ -194,7 +194,7 @@ def test_braces_that_members_would_read_are_warned_of(project, fact, shown):
     assert said(project) == (
         0,
         [
-            f'70: phases.nurture.steps[0]: members would read "{shown}"; vars and facts are not rendered again; write the words out, or use the name in the template [template/braces, warning]'
+            f'69: phases.nurture.steps[0]: members would read "{shown}"; vars and facts are not rendered again; write the words out, or use the name in the template [template/braces, warning]'
         ],
     )
 

@@ -63,8 +63,8 @@ def test_keys_are_always_text(key):
     [
         ("12:30", '12:30 without quotes is a number in base 60 to YAML; write "12:30"'),
         ("1:30:00", '1:30:00 without quotes is a number in base 60 to YAML; write "1:30:00"'),
-        ("0123", '0123 without quotes is an octal number to YAML; write "0123"'),
-        ("00", '00 without quotes is an octal number to YAML; write "00"'),
+        ("0123", '0123 without quotes is an octal number to YAML; write 123, or "0123" in quotes where text is meant'),
+        ("00", '00 without quotes is an octal number to YAML; write 0, or "00" in quotes where text is meant'),
         ("no", 'no without quotes means true or false to YAML; write true or false, or "no" for the word'),
         ("On", 'On without quotes means true or false to YAML; write true or false, or "On" for the word'),
         ("y", 'y without quotes means true or false to YAML; write true or false, or "y" for the word'),

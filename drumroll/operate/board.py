@@ -36,5 +36,5 @@ def _steps(where: Where, phase: str) -> str:
         if step.phase == phase:
             count = ", ".join(f"{n} {state}" for state, n in sorted(states.get((step.id, 1), {}).items()))
             local = f"{step.due.astimezone(zone):%a %m-%d %H:%M}"
-            rows.append(f"| {local} | {phrases.label(words, step.number)} | {step.id} | {count} |")
+            rows.append(f"| {local} | {phrases.short_label(words, step.number)} | {step.id} | {count} |")
     return "\n".join(rows)
