@@ -1,7 +1,8 @@
 """*Now*, as a thing that can be given: the wall clock for live launches, a virtual one for rehearsals."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -71,6 +72,11 @@ def current_clock() -> Clock:
     return _current.get() or _WALL
 
 
-def use_clock(clock: Clock) -> None:
-    """Make `clock` the one of this context (an asyncio task and what it starts)."""
-    _current.set(clock)
+@contextmanager
+def using_clock(clock: Clock) -> Iterator[None]:
+    """Inside, `clock` is the one of this context (an asyncio task and what it starts)."""
+    token = _current.set(clock)
+    try:
+        yield
+    finally:
+        _current.reset(token)

@@ -11,7 +11,7 @@ from small_launch import EDITION, NOW, STARTS, begun, halfway, held, ledger_of, 
 
 from drumroll.activity import Event
 from drumroll.cli.main import main
-from drumroll.clock import VirtualClock, use_clock
+from drumroll.clock import VirtualClock, using_clock
 from drumroll.ledger.model import Settlement
 from drumroll.ledger.schema import HEAD
 from drumroll.ledger.states import STATES
@@ -26,12 +26,10 @@ def drumroll(tmp_path, monkeypatch, capsys):
     """Runs the command in the project at NOW: exit code, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DRUMROLL_LEDGER", raising=False)
-    use_clock(VirtualClock(NOW))
 
     def run(*arguments, now=NOW):
-        use_clock(VirtualClock(now))
         monkeypatch.setattr(sys, "argv", ["drumroll", *arguments])
-        with pytest.raises(SystemExit) as ended:
+        with using_clock(VirtualClock(now)), pytest.raises(SystemExit) as ended:
             main()
         said = capsys.readouterr()
         return ended.value.code, said.out, said.err

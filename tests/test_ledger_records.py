@@ -94,7 +94,7 @@ def test_a_remedy_that_is_refused_takes_its_reading_along(ledger):
 
 def test_of_two_engines_reading_a_gate_at_once_one_writes(ledger):
     begin(ledger)
-    start, kept = threading.Barrier(2), []
+    start, kept = threading.Barrier(2, timeout=5), []
 
     def read(engine):
         for attempt in range(1, 21):

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from drumroll.cli.ingest import ingest
-from drumroll.clock import VirtualClock, use_clock
+from drumroll.clock import VirtualClock, using_clock
 from drumroll.errors import LedgerError, SourceError, UsageError
 from drumroll.launchfile.models import Launch
 from drumroll.ledger.ledger import open_ledger
@@ -38,7 +38,8 @@ LAUNCH = {
 
 @pytest.fixture(autouse=True)
 def _after_the_exports():
-    use_clock(VirtualClock(OPENS + timedelta(days=30)))
+    with using_clock(VirtualClock(OPENS + timedelta(days=30))):
+        yield
 
 
 @pytest.fixture
@@ -145,8 +146,8 @@ def test_the_kind_is_looked_at_before_the_path(tmp_path):
     ],
 )
 def test_events_of_the_future_are_taken_in_with_a_warning(ledger_url, now, warning):
-    use_clock(VirtualClock(now))
-    result = run("slack", SLACK, "--launch", "demo", "--group", "vip", "--ledger", ledger_url, "--json")
+    with using_clock(VirtualClock(now)):
+        result = run("slack", SLACK, "--launch", "demo", "--group", "vip", "--ledger", ledger_url, "--json")
     assert result.stderr == warning
     assert json.loads(result.stdout)["new"] == 19
 

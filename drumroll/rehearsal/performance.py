@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
-from drumroll.clock import VirtualClock, use_clock
+from drumroll.clock import VirtualClock, using_clock
 from drumroll.operate.beats import standing_verdict
 from drumroll.operate.edition import Where
 from drumroll.operate.gating import decide
@@ -24,8 +24,12 @@ class Performance:
         self, launch: Callable[..., Awaitable[Any]], file: str, opens: str | None, *, on_hold: str
     ) -> list[str]:
         """Run the flow to its end; the phases whose gates held. `on_hold` is what a person would decide there."""
-        use_clock(self._clock)
-        self._clock.on_advance = self._world.advance
+        with using_clock(self._clock):
+            return await self._play(launch, file, opens, on_hold=on_hold)
+
+    async def _play(
+        self, launch: Callable[..., Awaitable[Any]], file: str, opens: str | None, *, on_hold: str
+    ) -> list[str]:
         held: list[str] = []
         while True:
             await launch(file, opens, self._where.ledger)
