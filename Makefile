@@ -15,12 +15,13 @@ setup-dev: $(VENV)/.dev-ready
 $(VENV)/.run-ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Drumroll needs Python 3.11 or later; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --require-hashes -r requirements.lock
+	$(PIP) install --quiet --no-deps --require-hashes -r requirements.lock
 	$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
 $(VENV)/.dev-ready: $(VENV)/.run-ready requirements-dev.lock
-	$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	$(PIP) install --quiet --no-deps --require-hashes -r requirements-dev.lock
+	$(PIP) check
 	touch $@
 
 demo: setup  ## A whole launch on embedded SQLite through the real flows; the report's path comes last.
@@ -40,11 +41,8 @@ lint: setup-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-lock:  ## Needs uv. The locks carry no index address.
-	uv pip compile pyproject.toml build-requirements.in --universal --python-version 3.11 --generate-hashes \
-	  --no-header --no-annotate -o requirements.lock
-	uv pip compile --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  -c requirements.lock -o requirements-dev.lock
+lock:  ## Write both locks anew; needs uv.
+	.ci/lock
 
 clean:
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache

@@ -161,9 +161,10 @@ def _print(plan: Plan, phase: str, checks: list[Check], would: Judgement, change
                 say(f"  {result.sentence()}")
         if check.next_check_at and check is checks[-1]:
             say(f"  read again {local(check.next_check_at, zone)}")
-    say(f"\nnow it would be: {would.verdict}" + ("" if would.results else f" ({would.reason})"))
-    for result in would.results:
-        say(f"  {result.sentence()}")
+    if not (checks and checks[-1].latched):
+        say(f"\nnow it would be: {would.verdict}" + ("" if would.results else f" ({would.reason})"))
+        for result in would.results:
+            say(f"  {result.sentence()}")
     for each in changed:
         unit = each.then.unit
         then, today = amount(each.then.value, unit), amount(each.today.value, unit)
