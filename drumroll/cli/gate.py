@@ -146,6 +146,15 @@ def _drift_as_dict(each: Drift) -> dict[str, Any]:
     }
 
 
+def _print_reading(check: Check, zone: ZoneInfo, *, last: bool) -> None:
+    who = f" by {check.decided_by}" if check.decided_by else ""
+    say(f"\n{local(check.checked_at, zone)}  {check.verdict}{who}: {check.reason}")
+    for result in check.results if check.decided_by is None else ():
+        say(f"  {result.sentence()}")
+    if check.next_check_at and last:
+        say(f"  read again {local(check.next_check_at, zone)}")
+
+
 def _print(plan: Plan, phase: str, checks: list[Check], would: Judgement, changed: list[Drift]) -> None:
     zone = ZoneInfo(plan.launch.timezone)
     if checks and checks[-1].decided_by is not None:
@@ -154,13 +163,7 @@ def _print(plan: Plan, phase: str, checks: list[Check], would: Judgement, change
     if not checks:
         say(f"not read yet; planned for {local(plan.phase(phase).gate_at, zone)} {plan.launch.timezone}")
     for check in checks:
-        who = f" by {check.decided_by}" if check.decided_by else ""
-        say(f"\n{local(check.checked_at, zone)}  {check.verdict}{who}: {check.reason}")
-        if check.decided_by is None:
-            for result in check.results:
-                say(f"  {result.sentence()}")
-        if check.next_check_at and check is checks[-1]:
-            say(f"  read again {local(check.next_check_at, zone)}")
+        _print_reading(check, zone, last=check is checks[-1])
     if not (checks and checks[-1].latched):
         say(f"\nnow it would be: {would.verdict}" + ("" if would.results else f" ({would.reason})"))
         for result in would.results:
