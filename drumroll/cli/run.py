@@ -1,5 +1,6 @@
 """`drumroll run FILE`: live, in the foreground."""
 
+import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -28,6 +29,7 @@ def run(file: Path, opens: str | None, ledger: str | None, as_json: bool) -> int
     """
     from drumroll.check import check_file
     from drumroll.ledger.ledger import open_ledger
+    from drumroll.operate.open_channels import try_channels
 
     checked = check_file(file, opens=opens, now=datetime.now(UTC))
     plan = checked.accepted()
@@ -36,7 +38,11 @@ def run(file: Path, opens: str | None, ledger: str | None, as_json: bool) -> int
     url = ledger_url(ledger, project=checked.project)
     # Not a parameter of the flow: Prefect keeps those, and a URL may hold a password.
     os.environ["DRUMROLL_LEDGER"] = url
-    place = open_ledger(url).store.where  # a ledger that cannot be used is told before anything is started
+    # A ledger or a channel that cannot be used is told before anything is started.
+    store = open_ledger(url)
+    if plan.edition not in {row.id for row in store.editions()}:  # one that has begun goes by its stored plan
+        asyncio.run(try_channels(plan, str(checked.project)))
+    place = store.store.where
     click.echo(f"{plan.launch.title} · {plan.edition} · ledger {place}", err=as_json)
     tell_on(sys.stderr if as_json else sys.stdout)
     with launch_on_prefect(checked.project) as launch:
