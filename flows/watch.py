@@ -2,16 +2,25 @@
 
 from prefect import flow, tags
 
-from tasks.watch import editions, recover_deliveries, refresh_board, sync_sources
+from drumroll.errors import DrumrollError
+from drumroll.operate.edition import Where
+from tasks.watch import editions, recover_deliveries, refresh_board, say_trouble, sync_sources
 
 
 @flow(name="watch")
 async def watch(ledger: str | None = None, project: str | None = None) -> dict[str, int]:
     """For every edition under way; how many things need a person, by edition."""
-    needs = {}
-    for where in editions(ledger, project):
-        with tags("drumroll", where.edition):
-            await sync_sources(where)
-            await recover_deliveries(where)
-            needs[where.edition] = await refresh_board(where)
-    return needs
+    return {where.edition: await look_after(where) for where in editions(ledger, project)}
+
+
+async def look_after(where: Where) -> int:
+    """One edition: a source or a delivery that cannot be dealt with leaves the rest, and other editions, alone."""
+    trouble = 0
+    with tags("drumroll", where.edition):
+        for care in (sync_sources, recover_deliveries):
+            try:
+                await care(where)
+            except DrumrollError as error:
+                say_trouble(where, error)
+                trouble += 1
+        return trouble + await refresh_board(where)

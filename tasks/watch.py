@@ -5,8 +5,10 @@ from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from drumroll.clock import current_clock
+from drumroll.errors import DrumrollError
 from drumroll.operate.board import edition_board
 from drumroll.operate.edition import Where
+from drumroll.operate.story import log
 from drumroll.operate.watching import alarms, recover, running, sync
 from tasks.show import artifact_key
 
@@ -14,6 +16,11 @@ from tasks.show import artifact_key
 def editions(ledger: str | None, project: str | None) -> list[Where]:
     """The editions under way."""
     return running(ledger, project)
+
+
+def say_trouble(where: Where, error: DrumrollError) -> None:
+    """Tell what the watch could not do for this edition."""
+    log.warning("%s: %s", where.edition, error)
 
 
 @task(name="sync sources", task_run_name="sync {where.edition}", cache_policy=NO_CACHE)

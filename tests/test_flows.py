@@ -157,6 +157,24 @@ async def test_the_watch_flow_refreshes_the_board_of_every_running_edition(prefe
     assert "A launch that flows" in boards[0].data
 
 
+async def test_one_launchs_broken_source_does_not_stop_the_watch_for_another(prefect_api, project, tmp_path):
+    from drumroll.check import check_file
+    from drumroll.operate.edition import begin
+    from flows.watch import watch
+
+    url = f"sqlite:///{tmp_path / 'live.db'}"
+    sound = LAUNCH.format(members=3)
+    broken = sound.replace("name: flowing", "name: broken").replace(
+        "phases:", "  sources: [{kind: csv, path: missing.csv, group: g1}]\nphases:", 1
+    )
+    for name, text in (("broken", broken), ("flowing", sound)):
+        file = project / "configs" / f"{name}.yaml"
+        file.write_text(text)
+        plan = check_file(file).accepted()
+        begin(plan, ledger=open_ledger(url), rehearsal=False, now=plan.opens - timedelta(days=9))
+    assert await watch(ledger=url, project=str(project)) == {"broken@2027-01-16": 1, "flowing@2027-01-16": 0}
+
+
 async def test_a_phases_own_flow_refuses_an_edition_that_never_began(prefect_api, project, tmp_path):
     from drumroll.errors import LedgerError
     from flows.recruit import recruit

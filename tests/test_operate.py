@@ -517,3 +517,28 @@ def test_a_rehearsal_does_not_clear_a_folder_with_a_live_ledger(stage, tmp_path)
     with pytest.raises(DrumrollError, match="holds a live edition"):
         set_stage(where.plan(), project=tmp_path, out=tmp_path)
     assert where.open().edition(where.edition).rehearsal is False
+
+
+async def test_recovery_does_not_stretch_one_deliverys_release_to_its_siblings(stage):
+    async with WebhookSink(honour_keys=True) as sink:
+        where, clock = stage(webhook(sink.url, idempotent="true"))
+        await interrupted(where, clock)
+        await clock.sleep_until(where.plan().step("first").due + timedelta(hours=9))
+        released = Beat("announce", clock.now(), "first", released_at=clock.now())
+        await send_step(where, make_ready(where, released, now=clock.now()), clock)
+        assert states(where)["first/g1"] == states(where)["first/g2"] == "sending"
+        assert not sink.accepted
+
+
+async def test_the_watch_sends_a_released_delivery_that_its_engine_left_behind(stage):
+    async with WebhookSink(honour_keys=True) as sink:
+        where, clock = stage(webhook(sink.url, idempotent="true"))
+        ledger = where.open()
+        await clock.sleep_until(where.plan().step("first").due + timedelta(hours=9))
+        await drive(where, "recruit", clock, beats=1)
+        ledger.resolve(f"{where.edition}/first/1/g1", "resend", by="Ann", reason="still true", now=clock.now())
+        ledger.claim(where.edition, "first", 1, now=clock.now(), limit=9, lease=timedelta(seconds=5), released=True)
+        await clock.sleep_until(clock.now() + timedelta(seconds=6))
+        await recover(where, clock)
+        assert states(where)["first/g1"] == "sent"
+        assert states(where)["first/g2"] == "held"

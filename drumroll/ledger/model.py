@@ -110,6 +110,11 @@ class Claim:
     attempts: int
     wording: str | None
 
+    @property
+    def released(self) -> bool:
+        """Whether a person asked to send it (again): nothing else fires after it is due."""
+        return self.fire_at > self.due_at
+
 
 @dataclass(frozen=True, slots=True)
 class Settlement:

@@ -75,8 +75,9 @@ class Outbox:
         shown to a person.
         """
         for claim in self._ledger.expired(self._where.edition, now=self._clock.now()):
-            if (claim.step, claim.occurrence) != (self._ready.step, self._ready.occurrence):
-                continue
+            ready = self._ready
+            if (claim.step, claim.occurrence, claim.released) != (ready.step, ready.occurrence, ready.released):
+                continue  # a release is one person's word for one delivery: its siblings have a ruling of their own
             try:
                 await self._recover(claim)
             except DrumrollError as error:  # the channel cannot even be asked: its row waits, the others go on

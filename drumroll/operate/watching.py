@@ -41,15 +41,18 @@ def running(ledger: str | None = None, project: str | None = None) -> list[Where
 
 
 def sync(where: Where) -> int:
-    """Read the launch's sources again; how many events were new."""
+    """Read the launch's sources again; how many events were new. Raises SourceError."""
     return sync_sources(where.open(), where.plan(), Path(where.project))
 
 
 async def recover(where: Where, clock: Clock) -> int:
     """Settle what a dead engine left in `sending`; how many deliveries that were."""
     expired = where.open().expired(where.edition, now=clock.now())
-    for step, occurrence in sorted({(claim.step, claim.occurrence) for claim in expired}):
-        beat = Beat("announce", clock.now(), step, occurrence)
+    left = {(claim.step, claim.occurrence): claim.fire_at for claim in expired if claim.released}
+    beats = [Beat("announce", clock.now(), step, occurrence, at) for (step, occurrence), at in sorted(left.items())]
+    others = {(claim.step, claim.occurrence) for claim in expired if not claim.released}
+    beats += [Beat("announce", clock.now(), step, occurrence) for step, occurrence in sorted(others)]
+    for beat in beats:
         await recover_step(where, make_ready(where, beat, now=clock.now()), clock)
     return len(expired)
 
@@ -69,5 +72,5 @@ def _alarm(row: DeliveryRow, now: datetime) -> Alarm | None:
         return Alarm(f"{minutes} min past due, waiting to be posted by hand", row.key, f"drumroll done {row.key}")
     if row.state in {"unknown", "held", "failed"}:
         why = f" ({row.error})" if row.error else ""
-        return Alarm(f"{row.state}{why}", row.key, f"drumroll resolve {row.key} --as sent|resend|skip")
+        return Alarm(f"{row.state}{why}", row.key, f"drumroll status {row.edition} has the answers that fit")
     return None
