@@ -12,6 +12,8 @@ class Capability:
     honours it, so that a doubtful send may be repeated. `look_up`: the platform can say afterwards whether a key
     arrived. `unattended`: no person has to act. `direct`: a single member can be addressed, not only a group.
     `lead` is how long before its instant a message must leave us. `timeout` bounds one send, in seconds.
+    `per_minute` is how many messages the channel's one credential may send in any 60 s, `daily_cap` how many one group
+    may get on a local day (None: no limit).
     """
 
     max_bytes: int | None = None
@@ -22,3 +24,5 @@ class Capability:
     lead: timedelta = timedelta(0)
     timeout: float = 10.0
     concurrency: int = 32
+    per_minute: int | None = None
+    daily_cap: int | None = None

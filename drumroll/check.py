@@ -16,9 +16,12 @@ from drumroll.launchfile.strict import Path as DocPath
 from drumroll.moments import MomentError, instant
 from drumroll.plan.compile import compile_plan, planned_remedy
 from drumroll.plan.model import Plan, PlannedStep
+from drumroll.plan.said import Use
+from drumroll.suspense.judge import judge_launch, known_waivers
+from drumroll.suspense.rule import Subject
 from drumroll.words.collect import Collected
 from drumroll.words.phrases import LOCALES
-from drumroll.words.render import Words, WordsError
+from drumroll.words.render import Reading, Words, WordsError
 from drumroll.words.templates import find_project
 
 _BRACES = re.compile(r"\{\{.{0,60}?\}\}|\{%.{0,60}?%\}|\{\{|\{%")
@@ -26,7 +29,7 @@ _BRACES = re.compile(r"\{\{.{0,60}?\}\}|\{%.{0,60}?%\}|\{\{|\{%")
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What `check` found. `plan`, `words` and `texts` (step id → text at its instant) are there unless it refused."""
+    """What `check` found. `plan` and `subject` are there unless it refused; `texts` is step id → text in time."""
 
     file: Path
     project: Path
@@ -34,6 +37,7 @@ class Checked:
     plan: Plan | None
     capabilities: Mapping[str, Capability]
     texts: Mapping[str, str]
+    subject: Subject | None = None
 
     @property
     def errors(self) -> list[Finding]:
@@ -48,7 +52,7 @@ class Checked:
 
 
 def check_file(file: Path, *, opens: str | None = None, now: datetime | None = None) -> Checked:
-    """Load, compile and read every text of a launch file.
+    """Load, compile, read every text of a launch file and hold it against the rules of suspense.
 
     `opens` overrides the opening; with `now`, an opening that has passed is a warning. Raises UsageError when the file
     or its project directory is missing, or `opens` is no moment; everything else is a finding.
@@ -65,16 +69,21 @@ def check_file(file: Path, *, opens: str | None = None, now: datetime | None = N
         )
         return Checked(file, project, _sorted(findings), None, {}, {})
     capabilities = check_references(launch, findings)
+    known_waivers(launch, findings)
     collected = Collected(project, launch, findings)
     plan = compile_plan(launch, findings, template_for=collected.template_for, sources=collected.sources, opens=opens)
-    texts: dict[str, str] = {}
+    subject = None
     if plan is not None:
-        texts = _check_words(plan, capabilities, findings)
+        subject = _read(plan, capabilities, collected.uses(), findings)
+        judge_launch(subject, findings)
         if now is not None and plan.opens <= now:
             findings.add(
                 "launch/past", ("opens",), "the opening has passed", "give another with --opens", severity="warning"
             )
-    return Checked(file, project, _sorted(findings), None if findings.errors else plan, capabilities, texts)
+    refused, texts = bool(findings.errors), subject.texts if subject else {}
+    return Checked(
+        file, project, _sorted(findings), None if refused else plan, capabilities, texts, None if refused else subject
+    )
 
 
 def _check_opens(opens: str, launch: Launch) -> None:
@@ -88,47 +97,58 @@ def _sorted(findings: Findings) -> list[Finding]:
     return sorted(findings.items, key=lambda finding: finding.line)
 
 
-def _check_words(plan: Plan, capabilities: Mapping[str, Capability], findings: Findings) -> dict[str, str]:
-    words, texts = Words(plan), {}
-    for step, path in _all_steps(plan):
+def _read(
+    plan: Plan,
+    capabilities: Mapping[str, Capability],
+    uses: Mapping[str, tuple[Use, ...]],
+    findings: Findings,
+) -> Subject:
+    """Read every text once as it will be, and once in its longest form."""
+    words, steps = Words(plan), dict(_all_steps(plan))
+    readings: dict[str, Reading] = {}
+    worst: dict[str, str] = {}
+    for step_id, (step, path) in steps.items():
         try:
-            text = texts[step.id] = words.text(step, now=step.due)
+            reading = words.read(step, now=step.due)
+            longest = words.read(step, now=step.due, worst=True).text
         except WordsError as error:
-            findings.add("template/render", path, f"{error.where}: {error.message}", error.remedy)
+            if error.rule == "template/render":  # a fact told too early is a rule's to find
+                findings.add(error.rule, path, f"{error.where}: {error.message}", error.remedy)
             continue
-        if not text:
+        if not reading.text:
             findings.add("template/empty", path, f"templates/{step.template} says nothing", "write the text")
             continue
-        _check_serial(words, step, text, path, findings)
-        _check_braces(text, path, findings)
-        _check_reveals(plan, step, text, path, findings)
-        _check_size(plan, step, text, capabilities, path, findings)
-    return texts
+        _check_braces(reading.text, path, findings)
+        _check_direct(plan, step, capabilities, path, findings)
+        readings[step_id], worst[step_id] = reading, longest
+    serial = [step for step in plan.steps if step.number is not None]
+    return Subject(
+        plan=plan,
+        steps=tuple(step for step, _ in steps.values()),
+        places={step_id: path for step_id, (_, path) in steps.items()},
+        texts={step_id: reading.text for step_id, reading in readings.items()},
+        worst=worst,
+        said={step_id: reading.said for step_id, reading in readings.items()},
+        uses=uses,
+        capabilities=capabilities,
+        labels={step.id: words.short_label(step) for step in serial},
+        teasers={step.id: teaser for step in serial if (teaser := words.teaser(step, now=step.due)) is not None},
+    )
 
 
-def _all_steps(plan: Plan) -> Iterator[tuple[PlannedStep, DocPath]]:
-    known = {step.id: step for step in plan.steps}
+def _all_steps(plan: Plan) -> Iterator[tuple[str, tuple[PlannedStep, DocPath]]]:
+    """Steps in order of their instants, then remedies, each with its place in the file."""
+    places: dict[str, DocPath] = {
+        step.id: ("phases", name, "steps", index)
+        for name, phase in plan.launch.phases.items()
+        for index, step in enumerate(phase.steps)
+    }
+    for step in plan.steps:
+        yield step.id, (step, places[step.id])
     for name, phase in plan.launch.phases.items():
-        for index, step in enumerate(phase.steps):
-            yield known[step.id], ("phases", name, "steps", index)
         for index, remedy in enumerate(phase.gate.remedy if phase.gate else ()):
             planned = planned_remedy(plan, name, remedy, verdict_at=plan.phase(name).gate_at)
-            yield planned, ("phases", name, "gate", "remedy", index)
-
-
-def _check_serial(words: Words, step: PlannedStep, text: str, path: DocPath, findings: Findings) -> None:
-    """Q3: an announcement carries its number, and says when the next one comes and what it will be about."""
-    label = words.short_label(step)
-    if label and label not in text:
-        what = f"templates/{step.template} does not say its number {label}"
-        findings.add("serial/label", path, what, "begin it with {{ step.label }}")
-    teaser = words.teaser(step, now=step.due)
-    if teaser is None:
-        return
-    for part, name in (("when", "time"), ("topic", "topic")):
-        if teaser[part] not in text:
-            what = f"templates/{step.template} does not tease the {name} of {teaser['label']} ({teaser[part]})"
-            findings.add("teaser/missing", path, what, f"use {{{{ teaser.{part} }}}} in it")
+            yield planned.id, (planned, ("phases", name, "gate", "remedy", index))
 
 
 def _check_braces(text: str, path: DocPath, findings: Findings) -> None:
@@ -139,25 +159,13 @@ def _check_braces(text: str, path: DocPath, findings: Findings) -> None:
         findings.add("template/braces", path, what, remedy, severity="warning")
 
 
-def _check_reveals(plan: Plan, step: PlannedStep, text: str, path: DocPath, findings: Findings) -> None:
-    for position, fact in enumerate(step.reveals):
-        if plan.launch.facts[fact] not in text:
-            what = f'templates/{step.template} does not tell the fact "{fact}" that it reveals'
-            remedy = f"use {{{{ facts.{fact} }}}} in it, or reveal it in another step"
-            findings.add("reveal/untold", (*path, "reveals", position), what, remedy, severity="warning")
-
-
-def _check_size(
-    plan: Plan, step: PlannedStep, text: str, capabilities: Mapping[str, Capability], path: DocPath, findings: Findings
+def _check_direct(
+    plan: Plan, step: PlannedStep, capabilities: Mapping[str, Capability], path: DocPath, findings: Findings
 ) -> None:
-    size = len(text.encode())
+    if step.segment is None:
+        return
     for group in plan.launch.community.groups:
         capability = capabilities.get(group.channel)
-        if group.id not in step.groups or capability is None:
-            continue
-        if capability.max_bytes is not None and size > capability.max_bytes:
-            what = f"{size:,} bytes are more than channel {group.channel} takes ({capability.max_bytes:,})"
-            findings.add("words/too-long", path, what, f"shorten templates/{step.template}")
-        if step.segment is not None and not capability.direct:
+        if group.id in step.groups and capability is not None and not capability.direct:
             what = f"goes to single members, but channel {group.channel} of group {group.id} only reaches whole groups"
             findings.add("step/direct", path, what, "limit it with `to:`, or drop `segment:`")

@@ -4,6 +4,8 @@ import shlex
 from dataclasses import dataclass
 from typing import Literal
 
+Severity = Literal["error", "warning", "waived"]
+
 
 class DrumrollError(Exception):
     """Anything Drumroll tells a person instead of a traceback.
@@ -50,7 +52,8 @@ class Finding:
     """One thing `check` has to say about a launch file.
 
     `rule` is the stable id (`launch/…`, `moment/…`, `template/…`, `teaser/…`), `line` is 1-based, and `path` is the
-    dotted place in the file (`phases.ignite.gate`). Errors refuse the launch; warnings print.
+    dotted place in the file (`phases.ignite.gate`). Errors refuse the launch; warnings print; a waived one is on record
+    with the launch's reason in `what`.
     """
 
     rule: str
@@ -59,7 +62,7 @@ class Finding:
     path: str
     what: str
     remedy: str = ""
-    severity: Literal["error", "warning"] = "error"
+    severity: Severity = "error"
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}: " + (f"{self.path}: " if self.path else "")

@@ -52,7 +52,7 @@ def said(project):
         ),
         (
             "{{ facts.link }}",
-            'templates/{w}:1: tells the fact "link" before its time; step "order" is the one that reveals it [template/render]',
+            'templates/{w}:1: tells the fact "link" before its time; step "order" is the one that reveals it [reveal/early]',
         ),
         (
             "{{ 'a' * 10**8 }}",
@@ -150,7 +150,7 @@ def test_every_text_must_fit_every_channel_it_goes_to_in_bytes(project):
     assert said(project) == (
         1,
         [
-            f"{line}: {path}: 102 bytes are more than channel by_hand takes (100); shorten templates/en/recruit/prompt.md.j2 [words/too-long]"
+            f"{line}: {path}: 102 bytes at worst are more than channel by_hand takes (100); shorten templates/en/recruit/prompt.md.j2 [words/too-long]"
             for line, path in [(49, "phases.recruit.steps[1]"), (61, "phases.recruit.gate.remedy[0]")]
         ],
     )

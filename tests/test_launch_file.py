@@ -485,14 +485,14 @@ REFUSED = {
         "serial: true",
         "vars: {x: [1]}",
         [
-            "48: phases.recruit.steps[0].vars.x: expected text, a number, true or false, found a list; write text, a number, true or false [file/value]"
+            '48: phases.recruit.steps[0].vars.x: expected text, a number, true or false, or {at: "D+1 20:00"}, found a list; write text, a number, true or false, or {at: "D+1 20:00"} [file/value]'
         ],
     ),
     "nothing in vars": (
         "serial: true",
         "vars: {x: }",
         [
-            "48: phases.recruit.steps[0].vars.x: expected text, a number, true or false, found nothing; write text, a number, true or false [file/value]"
+            '48: phases.recruit.steps[0].vars.x: expected text, a number, true or false, or {at: "D+1 20:00"}, found nothing; write text, a number, true or false, or {at: "D+1 20:00"} [file/value]'
         ],
     ),
     "var with a dash": (
@@ -512,14 +512,14 @@ REFUSED = {
     "number for a fact": (
         "  host: Ann Boil",
         "  host: 7",
-        ["35: facts.host: expected text, found 7; put it in quotes [file/value]"],
+        ['35: facts.host: expected text or {at: "D+1 20:00"}, found 7; put it in quotes [file/value]'],
     ),
     "text for a product": (
         "product:",
         "product: kettle\nx:",
         [
             '8: product: expected keys and values, found "kettle"; write them below it, indented, as "key: value" [file/value]',
-            '9: x: unknown key "x"; known: drumroll, name, title, locale, timezone, opens, product, team, community, facts, phases [file/unknown-key]',
+            '9: x: unknown key "x"; known: drumroll, name, title, locale, timezone, opens, product, team, community, facts, promises, persona, fit, quiet_hours, protected_terms, approval, waive, phases [file/unknown-key]',
         ],
     ),
     "no staff": (

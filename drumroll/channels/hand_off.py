@@ -27,12 +27,18 @@ class HandOffChannel:
         max_bytes: int | None = Field(
             default=None, gt=0, description="Most UTF-8 bytes the platform takes in one post."
         )
+        daily_cap: int | None = Field(default=None, gt=0, description="Most messages one group may get on a local day.")
 
     @staticmethod
     def capability_for(options: Options) -> Capability:
         """A person has to act, `lead` ahead of time."""
         return Capability(
-            max_bytes=options.max_bytes, idempotent=True, unattended=False, direct=True, lead=options.lead
+            max_bytes=options.max_bytes,
+            idempotent=True,
+            unattended=False,
+            direct=True,
+            lead=options.lead,
+            daily_cap=options.daily_cap,
         )
 
     def __init__(self, name: str, options: Options, context: ChannelContext) -> None:  # noqa: ARG002 - built like every kind

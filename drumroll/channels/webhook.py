@@ -62,6 +62,8 @@ class WebhookChannel:
         idempotent: bool = Field(default=False, description="The receiver drops a webhook-id that it has seen.")
         concurrency: int = Field(default=32, ge=1, le=1000, description="Most requests under way at once.")
         max_bytes: int | None = Field(default=None, gt=0, description="Most UTF-8 bytes of text the receiver takes.")
+        per_minute: int | None = Field(default=None, gt=0, description="Most messages the receiver takes in 60 s.")
+        daily_cap: int | None = Field(default=None, gt=0, description="Most messages one group may get on a local day.")
 
         @model_validator(mode="after")
         def _one_address(self) -> Self:
@@ -78,6 +80,8 @@ class WebhookChannel:
             direct=True,
             timeout=options.timeout.total_seconds(),
             concurrency=options.concurrency,
+            per_minute=options.per_minute,
+            daily_cap=options.daily_cap,
         )
 
     def __init__(self, name: str, options: Options, context: ChannelContext) -> None:

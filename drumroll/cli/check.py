@@ -39,9 +39,8 @@ def check(files: tuple[Path, ...], opens: str | None, as_json: bool) -> int:
         return int(refused)
     for result in results:
         for finding in result.findings:
-            click.echo(
-                f"{finding} [{finding.rule}]" if finding.severity == "error" else f"{finding} [{finding.rule}, warning]"
-            )
+            kind = "" if finding.severity == "error" else f", {finding.severity}"
+            click.echo(f"{finding} [{finding.rule}{kind}]")
         if result.plan is not None:
             plan = result.plan
             serial = sum(step.number is not None for step in plan.steps)

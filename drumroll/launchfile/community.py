@@ -16,8 +16,16 @@ class Product(Part):
     name: Text = Field(description="The product as members know it.")
     promise: Text = Field(description="The outer pull: what the product does.")
     result: Text = Field(description="The inner pull: what the member's own life looks like afterwards.")
-    price: Decimal = Field(gt=0, description="Price of one unit in the currency below.")
-    currency: str = Field(pattern=CURRENCY, description="ISO 4217 code, e.g. TWD, CNY, USD.")
+    price: Decimal | None = Field(
+        default=None, gt=0, description="Price of one unit in the currency below; none where nothing is sold."
+    )
+    currency: str | None = Field(default=None, pattern=CURRENCY, description="ISO 4217 code, e.g. TWD, CNY, USD.")
+
+    @model_validator(mode="after")
+    def _price_in_a_currency(self) -> "Product":
+        if (self.price is None) != (self.currency is None):
+            raise ValueError("price and currency belong together; give both, or neither where nothing is sold")
+        return self
 
 
 class Staff(Part):
@@ -35,6 +43,9 @@ class Team(Part):
 
     name: Text = Field(description="How the team calls itself in front of members.")
     staff: tuple[Staff, ...] = Field(min_length=1)
+    hand_offs_per_hour: int = Field(
+        default=20, gt=0, strict=True, description="How many messages one person can post by hand in an hour."
+    )
 
 
 class ChannelSpec(Part):

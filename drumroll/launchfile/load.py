@@ -5,13 +5,14 @@ import types
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from drumroll.errors import Finding, UsageError
+from drumroll.errors import Finding, Severity, UsageError
 from drumroll.launchfile.community import CURRENCY
 from drumroll.launchfile.fields import SLUG
+from drumroll.launchfile.method import MomentValue
 from drumroll.launchfile.models import Launch
 from drumroll.launchfile.strict import MAX_BYTES, Document, StrictYamlError, dotted, may_be_secret, read
 from drumroll.launchfile.strict import Path as DocPath
@@ -27,9 +28,7 @@ class Findings:
     document: Document | None = None
     items: list[Finding] = field(default_factory=list)
 
-    def add(
-        self, rule: str, path: DocPath, what: str, remedy: str = "", *, severity: Literal["error", "warning"] = "error"
-    ) -> None:
+    def add(self, rule: str, path: DocPath, what: str, remedy: str = "", *, severity: Severity = "error") -> None:
         """Record a finding at `path` in the file."""
         line = self.document.line(path) if self.document else 1
         self.items.append(Finding(rule, self.file, line, _brief(dotted(path)), _brief(what), _brief(remedy), severity))
@@ -106,35 +105,42 @@ def report_invalid(error: ValidationError, findings: Findings, *, at: DocPath = 
     for item in error.errors(include_url=False):
         if item["type"] == "too_short" and item["input"]:  # its items are wrong, and told by themselves
             continue
-        loc, choice = _place(model, tuple(part for part in item["loc"] if part != "[key]"))
-        if choice and loc in told:  # pydantic has one error for each type that it might have been
+        loc, choices = _place(model, tuple(part for part in item["loc"] if part != "[key]"))
+        if choices and loc in told:  # pydantic has one error for each type that it might have been
             continue
         told.add(loc)
-        findings.add(*_explain(item, loc, (*at, *loc), model, choice=choice))
+        findings.add(*_explain(item, loc, (*at, *loc), model, choices))
 
 
-def _place(model: Any, loc: DocPath) -> tuple[DocPath, bool]:
-    """`loc` without what pydantic adds below a choice of types (`str`, `int`, …), and whether there is one."""
+def _place(model: Any, loc: DocPath) -> tuple[DocPath, list[Any]]:
+    """`loc` without what pydantic adds below a choice of types (`str`, `int`, …), and that choice, if any."""
     for index, part in enumerate(loc):
-        if len(_choices(model)) > 1:
-            return loc[:index], True
+        if len(choices := _choices(model)) > 1:
+            return loc[:index], choices
         model = _step_into(model, part)
-    return loc, False
+    return loc, []
 
 
-def _explain(item: Any, loc: DocPath, path: DocPath, model: Any, *, choice: bool) -> tuple[str, DocPath, str, str]:
+def _explain(item: Any, loc: DocPath, path: DocPath, model: Any, choices: list[Any]) -> tuple[str, DocPath, str, str]:
     last = str(loc[-1]) if loc else ""
     if item["type"] == "extra_forbidden":
         return "file/unknown-key", path, f'unknown key "{last}"', did_you_mean(last, _fields_at(model, loc[:-1]))
     if item["type"] == "missing":
         return "file/missing-key", path[:-1], f'"{last}" is missing', "add it"
-    expected = "text, a number, true or false" if choice else _EXPECTED.get(item["type"])
+    expected = _one_of(choices) if choices else _EXPECTED.get(item["type"])
     if expected is not None:
         found = "" if may_be_secret(path) else f", found {_named(item['input'])}"
         return "file/value", path, f"expected {expected}{found}", _how_to_write(expected, item["input"])
     return "file/value", path, *_what_is_wrong(item, hidden=may_be_secret(path))
 
 
+_TYPE_WORDS = {
+    str: "text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    MomentValue: '{at: "D+1 20:00"}',
+}
 _EXPECTED = {
     "string_type": "text",
     "model_type": "keys and values",
@@ -150,12 +156,20 @@ _EXPECTED = {
 }
 
 
+def _one_of(choices: list[Any]) -> str:
+    """What may stand where several types may: `text or {at: "D+1 20:00"}`."""
+    said = [_TYPE_WORDS.get(_unwrapped(choice), "false") for choice in choices]
+    first = list(dict.fromkeys(said))
+    comma = "," if len(first) > 2 else ""
+    return first[0] if len(first) == 1 else f"{', '.join(first[:-1])}{comma} or {first[-1]}"
+
+
 def _how_to_write(expected: str, given: Any) -> str:
     if expected == "a list":
         return "write one item per line, each after a dash"
     if expected == "keys and values":
         return 'write them below it, indented, as "key: value"'
-    if expected == "text" and isinstance(given, int | float):
+    if expected.startswith("text") and isinstance(given, int | float) and "number" not in expected:
         return "put it in quotes"
     return (
         f"write {expected} without quotes" if expected in {"true or false", "a whole number"} else f"write {expected}"

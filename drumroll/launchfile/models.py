@@ -18,6 +18,7 @@ from drumroll.launchfile.fields import (
     TimeZone,
     Word,
 )
+from drumroll.launchfile.method import Fit, MomentValue, Persona, QuietHours
 
 PhaseName = Literal["recruit", "build_up", "nurture", "ignite", "aftercare"]
 PHASES: tuple[PhaseName, ...] = ("recruit", "build_up", "nurture", "ignite", "aftercare")
@@ -26,6 +27,7 @@ StepKind = Literal["welcome", "announcement", "heads_up", "countdown", "link", "
 SERIAL_KINDS = frozenset({"announcement", "link"})
 OnLate = Literal["send", "rerender", "skip", "hold"]
 Verdict = Literal["pass", "extend", "remedy", "hold", "abort"]
+VarValue = str | int | float | bool | MomentValue
 MomentText = Annotated[str, Field(description='A moment: "T-2h", "D-1 23:00" or "2026-12-11 23:00".', min_length=1)]
 
 
@@ -38,6 +40,9 @@ class Step(Part):
     serial: StrictBool | None = Field(
         default=None, description="Numbered 【公告NN】; announcements and links are, unless told."
     )
+    number: int | None = Field(
+        default=None, gt=0, strict=True, description="The number it is expected to carry; check refuses another."
+    )
     topic: Text | None = Field(default=None, description="What it is about; the announcement before teases it.")
     mystery: Text | None = Field(
         default=None, description="What the tease says instead of the topic: a declared mystery."
@@ -49,7 +54,10 @@ class Step(Part):
     segment: str | None = Field(default=None, description="Only members of this segment, each addressed directly.")
     counts_to: MomentText | None = Field(default=None, description="What a countdown counts to (default: the opening).")
     reveals: tuple[str, ...] = Field(default=(), description="Facts that this step is the first to tell.")
-    vars: dict[Word, str | int | float | bool] = Field(default={}, description="Words and numbers for the template.")
+    keeps: Word | None = Field(default=None, description="The welcome's promise that this step keeps.")
+    vars: dict[Word, VarValue] = Field(
+        default={}, description='Words, numbers and points in time (`{at: "D+1 20:00"}`) for the template.'
+    )
     on_late: OnLate | None = Field(default=None, description="What to do when its instant has passed.")
     max_late: Duration | None = Field(default=None, description="Later than this it is held for a person.")
 
@@ -67,7 +75,7 @@ class RemedyStep(Part):
     kind: StepKind = "prompt"
     template: TemplateName | None = None
     to: tuple[Slug, ...] | None = Field(default=None, min_length=1)
-    vars: dict[Word, str | int | float | bool] = {}
+    vars: dict[Word, VarValue] = Field(default={}, description="Words, numbers and points in time for the template.")
     topic: Text | None = None
 
 
@@ -118,8 +126,23 @@ class Launch(Part):
     product: Product
     team: Team
     community: Community
-    facts: dict[Word, str] = Field(
+    facts: dict[Word, str | MomentValue] = Field(
         default={}, description="What messages may tell; a fact that a step reveals is unknown before."
+    )
+    promises: dict[Word, Text] = Field(
+        default={}, description="What the welcome promises; each value post names the one it keeps."
+    )
+    persona: Persona | None = None
+    fit: Fit | None = None
+    quiet_hours: QuietHours = QuietHours()
+    protected_terms: tuple[Text, ...] = Field(
+        default=(), description="Words that the conversion to simplified characters leaves as they are."
+    )
+    approval: Literal["required", "none"] = Field(
+        default="none", description="required: a live run needs the approved hash of its plan."
+    )
+    waive: dict[str, Text] = Field(
+        default={}, description="Rules that this launch breaks on purpose: rule id to the reason, kept on record."
     )
     phases: dict[PhaseName, Phase] = Field(min_length=1)
 

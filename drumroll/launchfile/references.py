@@ -49,8 +49,9 @@ def _known_groups(launch: Launch, to: tuple[str, ...] | None, path: Path, findin
 
 
 def _currency(launch: Launch, findings: Findings) -> None:
-    if remedy := currency_remedy(launch.product.currency):
-        what = f'unknown currency "{launch.product.currency}"'
+    currency = launch.product.currency
+    if currency is not None and (remedy := currency_remedy(currency)):
+        what = f'unknown currency "{currency}"'
         findings.add("name/currency", ("product", "currency"), what, remedy)
 
 
@@ -94,6 +95,8 @@ def _steps(launch: Launch, phase: Phase, at: Path, findings: Findings, seen: dic
         _known_groups(launch, step.to, path, findings)
         if step.segment is not None:
             _known(step.segment, launch.community.segments, "segment", (*path, "segment"), findings)
+        if step.keeps is not None:
+            _known(step.keeps, launch.promises, "promise", (*path, "keeps"), findings)
         for position, fact in enumerate(step.reveals):
             _known(fact, launch.facts, "fact", (*path, "reveals", position), findings)
 

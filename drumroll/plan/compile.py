@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from drumroll.launchfile.load import Findings
-from drumroll.launchfile.models import PHASES, Launch, OnLate, Phase, PhaseName, RemedyStep, Step
+from drumroll.launchfile.method import MomentValue
+from drumroll.launchfile.models import PHASES, Launch, OnLate, Phase, PhaseName, RemedyStep, Step, VarValue
 from drumroll.launchfile.strict import Path
 from drumroll.moments import MomentError, instant
 from drumroll.plan.model import Plan, PlannedPhase, PlannedStep, remedy_step_id
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # design.md, "The ledger", rule 5: a late countdown is wrong, a late link is still wanted, the rest waits for a person.
 _ON_LATE: dict[str, tuple[OnLate, timedelta]] = {
@@ -46,10 +47,8 @@ def compile_plan(
     phases = _phases(launch, zone, opening, findings)
     steps = _steps(launch, phases, zone, opening, findings, template_for)
     remedies = _remedy_templates(launch, template_for)
-    if findings.errors:
-        return None
-    steps = _numbered(sorted(steps, key=lambda step: step.due))
-    _check_chain(steps, launch, findings)
+    moments = _moments(launch.facts, ("facts",), zone, opening, findings)
+    _check_remedy_moments(launch, zone, opening, findings)
     if findings.errors:
         return None
     return Plan(
@@ -58,9 +57,10 @@ def compile_plan(
         opens=opening,
         launch=launch,
         phases=tuple(phases.values()),
-        steps=tuple(steps),
+        steps=tuple(numbered(sorted(steps, key=lambda step: step.due))),
         remedy_templates=remedies,
         templates=dict(sources),
+        moments=moments,
         hash=plan_hash(launch, sources),
     )
 
@@ -77,6 +77,7 @@ def planned_remedy(plan: Plan, phase: str, remedy: RemedyStep, *, verdict_at: da
     name = next(planned.name for planned in plan.phases if planned.name == phase)
     step_id = remedy_step_id(phase, remedy)
     on_late, max_late = _ON_LATE.get(remedy.kind, _OTHERS)
+    zone = ZoneInfo(plan.launch.timezone)
     return PlannedStep(
         id=step_id,
         phase=name,
@@ -84,7 +85,8 @@ def planned_remedy(plan: Plan, phase: str, remedy: RemedyStep, *, verdict_at: da
         due=verdict_at + remedy.after,
         topic=remedy.topic,
         template=plan.remedy_templates[step_id],
-        vars=remedy.vars,
+        vars=_plain(remedy.vars),
+        moments=_moments(remedy.vars, (), zone, plan.opens, Findings("")),
         groups=remedy.to or plan.launch.group_ids(),
         on_late=on_late,
         max_late=max_late,
@@ -156,7 +158,9 @@ def _steps(
             if due is None or template is None or name not in phases:
                 continue
             _check_inside(due, phases[name], path, zone, findings)
-            steps.append(_planned(launch, name, step, due, template, _target(step, due, path, zone, opening, findings)))
+            target = _target(step, due, path, zone, opening, findings)
+            moments = _moments(step.vars, (*path, "vars"), zone, opening, findings)
+            steps.append(_planned(launch, name, step, due, template, target, moments))
     return steps
 
 
@@ -191,8 +195,38 @@ def _target(
     return target
 
 
+def _moments(
+    values: Mapping[str, object], path: Path, zone: ZoneInfo, opening: datetime, findings: Findings
+) -> dict[str, datetime]:
+    """The facts or vars that are points in time, as instants."""
+    found = {}
+    for name, value in values.items():
+        if isinstance(value, MomentValue):
+            at = _at(value.at, (*path, name, "at"), zone, opening, findings)
+            if at is not None:
+                found[name] = at
+    return found
+
+
+def _plain(values: Mapping[str, VarValue]) -> dict[str, str | int | float | bool]:
+    return {name: value for name, value in values.items() if not isinstance(value, MomentValue)}
+
+
+def _check_remedy_moments(launch: Launch, zone: ZoneInfo, opening: datetime, findings: Findings) -> None:
+    """A remedy is planned when a gate asks for it; a wrong moment in its vars must be found before."""
+    for name, phase in launch.phases.items():
+        for index, remedy in enumerate(phase.gate.remedy if phase.gate else ()):
+            _moments(remedy.vars, ("phases", name, "gate", "remedy", index, "vars"), zone, opening, findings)
+
+
 def _planned(
-    launch: Launch, phase: PhaseName, step: Step, due: datetime, template: str, counts_to: datetime | None
+    launch: Launch,
+    phase: PhaseName,
+    step: Step,
+    due: datetime,
+    template: str,
+    counts_to: datetime | None,
+    moments: dict[str, datetime],
 ) -> PlannedStep:
     on_late, max_late = _ON_LATE.get(step.kind, _OTHERS)
     return PlannedStep(
@@ -205,7 +239,9 @@ def _planned(
         mystery=step.mystery,
         counts_to=counts_to,
         template=template,
-        vars=step.vars,
+        vars=_plain(step.vars),
+        moments=moments,
+        keeps=step.keeps,
         groups=step.to or launch.group_ids(),
         segment=step.segment,
         reveals=step.reveals,
@@ -214,7 +250,7 @@ def _planned(
     )
 
 
-def _numbered(steps: list[PlannedStep]) -> list[PlannedStep]:
+def numbered(steps: list[PlannedStep]) -> list[PlannedStep]:
     """Number serial steps from 1 in order of time, and let each know the one it teases."""
     serial = [step for step in steps if step.number is not None]
     following = dict(zip((step.id for step in serial), (step.id for step in serial[1:]), strict=False))
@@ -225,29 +261,6 @@ def _numbered(steps: list[PlannedStep]) -> list[PlannedStep]:
         else step
         for step in steps
     ]
-
-
-def _check_chain(steps: list[PlannedStep], launch: Launch, findings: Findings) -> None:
-    places = {
-        step.id: ("phases", name, "steps", index)
-        for name, phase in launch.phases.items()
-        for index, step in enumerate(phase.steps)
-    }
-    known = {step.id: step for step in steps}
-    for step in steps:
-        if step.follows_up is None:
-            continue
-        following = known[step.follows_up]
-        if not (following.topic or following.mystery):
-            what = f"announcement {following.number} has no topic for number {step.number} to tease"
-            findings.add(
-                "teaser/topic", places[following.id], what, "add `topic:`, or `mystery:` for a declared mystery"
-            )
-        if following.due == step.due:
-            what = f'stands at the same instant as announcement {step.number} ("{step.id}")'
-            findings.add(
-                "teaser/order", (*places[following.id], "at"), what, "leave time between numbered announcements"
-            )
 
 
 def _local(at: datetime, zone: ZoneInfo) -> str:

@@ -17,6 +17,7 @@ class PlannedStep(Part):
     `number` counts serial announcements across the whole launch from 1 (None: unnumbered). `follows_up` is the id of
     the next serial announcement, which this one teases (None: not serial, or the last). `groups` are the groups it goes
     to; with `segment`, only that segment's members in them, addressed directly and worked out when it fires.
+    `moments` are the vars that are points in time; `vars` holds the others.
     """
 
     id: str
@@ -30,6 +31,8 @@ class PlannedStep(Part):
     counts_to: datetime | None = None
     template: str
     vars: dict[str, str | int | float | bool] = {}
+    moments: dict[str, datetime] = {}
+    keeps: str | None = None
     groups: tuple[str, ...]
     segment: str | None = None
     reveals: tuple[str, ...] = ()
@@ -52,7 +55,8 @@ class Plan(Part):
 
     `hash` covers the launch file's meaning, the template sources in `templates` (name below `templates/` → source) and
     the compiler's schema. Steps are in order of their instants. `remedy_templates` names the template of each remedy
-    step.
+    step. `moments` are the facts that are points in time. `retired` are steps that an applied change took out of a
+    running edition: their numbers are never given again.
     """
 
     schema_version: int
@@ -63,6 +67,8 @@ class Plan(Part):
     steps: tuple[PlannedStep, ...]
     remedy_templates: dict[str, str] = {}
     templates: dict[str, str]
+    moments: dict[str, datetime] = {}
+    retired: tuple[PlannedStep, ...] = ()
     hash: str
 
     def kinds(self) -> dict[str, tuple[StepKind, int | None]]:

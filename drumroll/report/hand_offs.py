@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from drumroll.launchfile.method import MomentValue
 from drumroll.ledger.ledger import Ledger
 from drumroll.ledger.model import DeliveryRow
 from drumroll.operate.beats import planned_step
@@ -125,13 +126,18 @@ class _Desk:
 
     def _preview(self, step: PlannedStep) -> tuple[str | None, str | None]:
         try:
-            text = self._words.text(step, now=step.due)
+            reading = self._words.read(step, now=step.due)
         except WordsError as error:
             return None, f"its text cannot be shown yet: {error.message}"
-        early = [fact for fact, value in self._untold.items() if fact in step.reveals or value in text]
+        named = {said.about for said in reading.said}
+        early = [
+            fact
+            for fact, value in self._untold.items()
+            if fact in step.reveals or (value in named if isinstance(value, datetime) else value in reading.text)
+        ]
         if early:
             return None, f"its text tells {', '.join(early)}, and is shown when it is handed over"
-        return text, None
+        return reading.text, None
 
     def _name(self, member: str) -> str:
         if self._names is None:
@@ -141,9 +147,10 @@ class _Desk:
         return self._names.get(member) or member
 
 
-def _untold_facts(ledger: Ledger, plan: Plan) -> dict[str, str]:
+def _untold_facts(ledger: Ledger, plan: Plan) -> dict[str, str | datetime]:
     """The facts that steps reveal and that none of them has told anybody yet, with their values."""
     states = ledger.step_states(plan.edition)
     told = {fact for step in plan.steps if states.get((step.id, 1), {}).keys() & _TOLD for fact in step.reveals}
     revealed = {fact for step in plan.steps for fact in step.reveals}
-    return {fact: value for fact, value in plan.launch.facts.items() if fact in revealed - told and value}
+    values = plan.launch.facts | plan.moments
+    return {fact: value for fact in revealed - told if (value := values[fact]) and not isinstance(value, MomentValue)}

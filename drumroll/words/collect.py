@@ -7,6 +7,8 @@ from jinja2 import Environment, TemplateSyntaxError, meta
 from drumroll.launchfile.load import Findings, did_you_mean
 from drumroll.launchfile.models import Launch, RemedyStep, Step
 from drumroll.launchfile.strict import Path
+from drumroll.plan.said import Use
+from drumroll.words.names import names_used, with_included
 from drumroll.words.sandbox import message_of
 from drumroll.words.templates import SUFFIX, candidates, source_of
 
@@ -21,6 +23,8 @@ class Collected:
         self._environment = Environment()  # noqa: S701 - parses only, renders nothing
         self._by_step: dict[str, str | None] = {}
         self._on_disk: dict[str, str | None] = {}
+        self._names: dict[str, tuple[Use, ...]] = {}
+        self._includes: dict[str, list[str]] = {}
         self.sources: dict[str, str] = {}
         for phase, plan in launch.phases.items():
             for index, step in enumerate(plan.steps):
@@ -31,6 +35,11 @@ class Collected:
     def template_for(self, phase: str, step: Step | RemedyStep) -> str | None:
         """The name of the step's template; None when it has none (and that is reported)."""
         return self._by_step.get(f"{phase}/{step.id}")
+
+    def uses(self) -> dict[str, tuple[Use, ...]]:
+        """What each template of a step uses of the plan's names, its includes' names among them."""
+        templates = {name for name in self._by_step.values() if name is not None}
+        return {name: with_included(self._names, self._includes, name) for name in templates}
 
     def _collect(self, phase: str, step: Step | RemedyStep, path: Path) -> None:
         names = list(candidates(self._launch, phase, step))
@@ -66,7 +75,10 @@ class Collected:
             return
         self.sources[name] = source
         try:
-            referenced = meta.find_referenced_templates(self._environment.parse(source))
+            tree = self._environment.parse(source)
+            referenced = list(meta.find_referenced_templates(tree))
+            self._names[name] = names_used(name, tree)
+            self._includes[name] = [other for other in referenced if other is not None]
         except TemplateSyntaxError as error:
             what = f"templates/{name}:{error.lineno}: template syntax: {message_of(error)}"
             self._findings.add("template/syntax", path, what, "correct the template")

@@ -96,6 +96,21 @@ def when(phrases: Phrases, at: datetime, *, now: datetime) -> str:
     return form.format(clock=clock(at), day=day(phrases, at) if form is phrases.later else "")
 
 
+def longest_when(phrases: Phrases, at: datetime) -> str:
+    """The form of `when` with most UTF-8 bytes, whatever day it is said on."""
+    return max((when(phrases, at, now=at - timedelta(days=days)) for days in range(4)), key=_bytes)
+
+
+def longest_left(phrases: Phrases, span: timedelta) -> str:
+    """The form of `left` with most UTF-8 bytes that `span` passes through within an hour."""
+    spans = (span, span - timedelta(minutes=1), span - timedelta(minutes=61), span - timedelta(hours=1))
+    return max((left(phrases, each) for each in spans), key=_bytes)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode())
+
+
 def left(phrases: Phrases, span: timedelta) -> str:
     """Time left in words, to the minute: `2 小時`, `1 小時 57 分鐘`; never below one minute while any is left."""
     from babel.units import format_unit

@@ -1,33 +1,71 @@
 """A plan's words: sandboxed Jinja2 over the template sources that the plan carries."""
 
 import re
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from jinja2 import FunctionLoader, TemplateSyntaxError, Undefined, UndefinedError, pass_context
+from jinja2 import FunctionLoader, TemplateSyntaxError, Undefined, UndefinedError
 from jinja2.exceptions import TemplateError, TemplateRuntimeError
-from jinja2.runtime import Context
 
 from drumroll.errors import DrumrollError
+from drumroll.launchfile.method import MomentValue
 from drumroll.plan.model import Plan, PlannedStep
+from drumroll.plan.said import Said
 from drumroll.words import phrases as say
 from drumroll.words.sandbox import MAX_CHARACTERS, Named, Sandbox, message_of
 
+EARLY = "reveal/early"
 _PREFIX = "templates/"  # Jinja2 shows it as the file of a template's traceback frames
 _CONTROL = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 
 
 class WordsError(DrumrollError):
-    """A template that cannot be rendered. `template` is its name below `templates/`, `line` 1-based or 0 (unknown)."""
+    """A template that cannot be rendered. `template` is its name below `templates/`, `line` 1-based or 0 (unknown).
 
-    def __init__(self, message: str, *, template: str, line: int = 0, remedy: str = "") -> None:
+    `rule` is the id under which `check` reports it.
+    """
+
+    def __init__(
+        self, message: str, *, template: str, line: int = 0, remedy: str = "", rule: str = "template/render"
+    ) -> None:
         self.template = template
         self.line = line
+        self.rule = rule
         super().__init__(
             message, where=f"templates/{template}:{line}" if line else f"templates/{template}", remedy=remedy
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A finished text, and what it said of times and topics of the plan, in order."""
+
+    text: str
+    said: tuple[Said, ...]
+
+
+@dataclass(slots=True)
+class _Telling:
+    """One rendering under way: for which local *now*, whether every word is to be its longest, what was said."""
+
+    now: datetime
+    worst: bool
+    said: list[Said]
+
+
+class _Spoken(str):
+    """Words that note, when they are printed, what they said."""
+
+    __slots__ = ("note",)
+    note: Callable[[], None]
+
+    def __str__(self) -> str:
+        self.note()
+        return str.__str__(self)
 
 
 class Words:
@@ -40,24 +78,27 @@ class Words:
         self._known = {step.id: step for step in plan.steps}
         self._environment = Sandbox(FunctionLoader(self._source))
 
-        @pass_context
-        def when(context: Context, at: datetime) -> str:
-            return say.when(self.phrases, self._moment(at), now=context["now"])
-
         self._environment.filters |= {
-            "when": when,
-            "clock": lambda at: say.clock(self._moment(at)),
-            "day": lambda at: say.day(self.phrases, self._moment(at)),
+            "when": lambda at: self._told(at, self._when),
+            "clock": lambda at: self._told(at, say.clock),
+            "day": lambda at: self._told(at, lambda local: say.day(self.phrases, local)),
             "money": self._money,
         }
+        self._telling = _Telling(self._local(plan.opens), worst=False, said=[])
         self._first_told = self._facts_by_instant()
 
     def text(self, step: PlannedStep, *, now: datetime) -> str:
-        """The finished text of `step` when it is `now` (UTC).
+        """The finished text of `step` when it is `now` (UTC). Raises WordsError as `read` does."""
+        return self.read(step, now=now).text
 
-        Raises WordsError naming template and line for syntax errors, undefined names, facts used before their time and
-        output over `MAX_CHARACTERS`.
+    def read(self, step: PlannedStep, *, now: datetime, worst: bool = False) -> Reading:
+        """The finished text of `step` when it is `now` (UTC), and what it said of the plan's times and topics.
+
+        With `worst`, every time and span is said in its longest form, whatever `now` is: what a late or a moved message
+        may become. Raises WordsError naming template and line for syntax errors, undefined names, facts used before
+        their time and output over `MAX_CHARACTERS`.
         """
+        self._telling = telling = _Telling(self._local(now), worst, [])
         try:
             text = self._rendered(step, now)
         except WordsError:
@@ -74,7 +115,7 @@ class Words:
             name, line = _place(error, step.template)
             what = f"cannot be rendered: {str(error).rstrip('.')}"
             raise WordsError(what, template=name, line=line, remedy="correct the template") from error
-        return _plain(text, step.template)
+        return Reading(_plain(text, step.template), tuple(telling.said))
 
     def _rendered(self, step: PlannedStep, now: datetime) -> str:
         pieces, length = [], 0
@@ -112,15 +153,43 @@ class Words:
     def _local(self, at: datetime) -> datetime:
         return at.astimezone(self.zone)
 
+    def _when(self, local: datetime) -> str:
+        if self._telling.worst:
+            return say.longest_when(self.phrases, local)
+        return say.when(self.phrases, local, now=self._telling.now)
+
+    def _told(self, at: Any, say_it: Callable[[datetime], str]) -> str:
+        local = self._moment(at)
+        words = say_it(local)
+        self._telling.said.append(Said("time", local.astimezone(UTC), words))
+        return words
+
+    def _tell_teaser(self, step: PlannedStep, name: str, words: str) -> str:
+        following = self._known[step.follows_up or ""]
+        if name == "when" and self._telling.worst:
+            words = say.longest_when(self.phrases, self._local(following.due))
+        self._telling.said.append(Said(f"teaser.{name}", following.due if name == "when" else None, words))
+        return words
+
+    def _left(self, target: datetime, now: datetime) -> str:
+        """Time left, noted as said only where a template prints it."""
+        span, telling = target - now, self._telling
+        words = _Spoken(say.longest_left(self.phrases, span) if telling.worst else say.left(self.phrases, span))
+        words.note = lambda: telling.said.append(Said("left", target, str.__str__(words)))
+        return words
+
     def _moment(self, at: Any) -> datetime:
         if not isinstance(at, datetime | Undefined):
             raise TemplateRuntimeError(f'"{at}" is no point in time like opens, counts_to or now')
         return self._local(cast("datetime", at))
 
     def _money(self, amount: Any) -> str:
+        currency = self.plan.launch.product.currency
+        if currency is None:
+            raise TemplateRuntimeError("there is no amount to tell: the launch has no product.price")
         if not isinstance(amount, int | float | Decimal | Undefined):
             raise TemplateRuntimeError(f'"{amount}" is no amount like product.price')
-        return say.money(self.phrases, cast("Decimal", amount), self.plan.launch.product.currency)
+        return say.money(self.phrases, cast("Decimal", amount), currency)
 
     def _facts_by_instant(self) -> dict[str, tuple[datetime, str]]:
         told: dict[str, tuple[datetime, str]] = {}
@@ -129,12 +198,21 @@ class Words:
                 told.setdefault(fact, (step.due, step.id))
         return told
 
-    def _facts(self, step: PlannedStep) -> dict[str, str]:
+    def _facts(self, step: PlannedStep) -> dict[str, str | datetime]:
+        if EARLY in self.plan.launch.waive:
+            return self._values(self.plan.launch.facts, self.plan.moments)
+
         def is_known(fact: str) -> bool:
             told = self._first_told.get(fact)
             return told is None or told[0] < step.due or fact in step.reveals or told[1] == step.id
 
-        return {fact: value for fact, value in self.plan.launch.facts.items() if is_known(fact)}
+        known = {fact: value for fact, value in self.plan.launch.facts.items() if is_known(fact)}
+        return self._values(known, self.plan.moments)
+
+    def _values(self, values: Mapping[str, Any], moments: Mapping[str, datetime]) -> dict[str, Any]:
+        """Values as templates see them: a point in time as a local datetime."""
+        plain = {name: value for name, value in values.items() if not isinstance(value, MomentValue)}
+        return plain | {name: self._local(at) for name, at in moments.items() if name in values}
 
     def _context(self, step: PlannedStep, now: datetime) -> dict[str, Any]:
         launch, local_now = self.plan.launch, self._local(now)
@@ -146,25 +224,28 @@ class Words:
             "product": Named("product", launch.product.model_dump()),
             "team": Named("team", {"name": launch.team.name}),
             "facts": Named("facts", self._facts(step)),
-            "vars": Named("vars", step.vars),
+            "vars": Named("vars", {**step.vars, **self._values(step.moments, step.moments)}),
+            "promises": Named("promises", launch.promises),
+            "promise": launch.promises.get(step.keeps or ""),
             "step": Named("step", told),
-            "teaser": None if teaser is None else Named("teaser", teaser),
+            "teaser": None if teaser is None else Named("teaser", teaser, lambda *told: self._tell_teaser(step, *told)),
             "opens": self._local(self.plan.opens),
             "counts_to": self._local(target),
-            "left": say.left(self.phrases, target - now),
+            "left": self._left(target, now),
             "now": local_now,
         }
 
     def _explained(self, error: TemplateError, step: PlannedStep) -> WordsError:
         message, remedy = message_of(error), self._environment.remedy(error)
         template, line = _place(error, step.template)
+        rule = "template/render"
         owner, _, fact = message.removesuffix(" is undefined").partition(".")
         if isinstance(error, UndefinedError) and owner == "facts" and fact in self.plan.launch.facts:
             message = f'tells the fact "{fact}" before its time'
-            remedy = f'step "{self._first_told[fact][1]}" is the one that reveals it'
+            remedy, rule = f'step "{self._first_told[fact][1]}" is the one that reveals it', EARLY
         elif isinstance(error, UndefinedError):
             remedy = "add it to the step's vars or to facts, or correct the name"
-        return WordsError(message, template=template, line=line, remedy=remedy)
+        return WordsError(message, template=template, line=line, remedy=remedy, rule=rule)
 
 
 def _place(error: BaseException, template: str) -> tuple[str, int]:

@@ -1,7 +1,7 @@
 """Where templates run: a Jinja2 sandbox with bounds, in which nothing is guessed and nothing says "None" to members."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from types import NoneType
@@ -27,16 +27,25 @@ def message_of(error: TemplateError) -> str:
 
 
 class Named:
-    """Values that templates reach after a dot. No dict: of one, `facts.items` would be a method and be printed."""
+    """Values that templates reach after a dot. No dict: of one, `facts.items` would be a method and be printed.
 
-    __slots__ = ("_name", "_values")
+    `told(name, value)` is asked for the value whenever a template reaches for one. Looping over it gives the values.
+    """
 
-    def __init__(self, name: str, values: Mapping[str, Any]) -> None:
+    __slots__ = ("_name", "_told", "_values")
+
+    def __init__(
+        self, name: str, values: Mapping[str, Any], told: Callable[[str, Any], Any] = lambda _, value: value
+    ) -> None:
         self._name = name
         self._values = values
+        self._told = told
 
     def __getitem__(self, name: str) -> Any:
-        return self._values[name]
+        return self._told(name, self._values[name])
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._values.values())
 
     def __contains__(self, name: object) -> bool:
         return name in self._values
