@@ -1,5 +1,6 @@
 """Gathers the template sources a launch uses, so that the plan can carry them."""
 
+from functools import lru_cache
 from pathlib import Path as FilePath
 
 from jinja2 import Environment, TemplateSyntaxError, meta
@@ -13,6 +14,13 @@ from drumroll.words.sandbox import message_of
 from drumroll.words.templates import SUFFIX, candidates, source_of
 
 
+@lru_cache(maxsize=2_000)
+def _analysed(name: str, source: str) -> tuple[tuple[Use, ...], tuple[str | None, ...]]:
+    """The names that a template uses, and the templates that it includes (None: a computed name)."""
+    tree = Environment().parse(source)  # noqa: S701 - parses only, renders nothing
+    return names_used(name, tree), tuple(meta.find_referenced_templates(tree))
+
+
 class Collected:
     """Sources by name, and which template each step uses. Every problem is reported once, at the step that needs it."""
 
@@ -20,7 +28,6 @@ class Collected:
         self._project = project
         self._findings = findings
         self._launch = launch
-        self._environment = Environment()  # noqa: S701 - parses only, renders nothing
         self._by_step: dict[str, str | None] = {}
         self._on_disk: dict[str, str | None] = {}
         self._names: dict[str, tuple[Use, ...]] = {}
@@ -75,9 +82,7 @@ class Collected:
             return
         self.sources[name] = source
         try:
-            tree = self._environment.parse(source)
-            referenced = list(meta.find_referenced_templates(tree))
-            self._names[name] = names_used(name, tree)
+            self._names[name], referenced = _analysed(name, source)
             self._includes[name] = [other for other in referenced if other is not None]
         except TemplateSyntaxError as error:
             what = f"templates/{name}:{error.lineno}: template syntax: {message_of(error)}"

@@ -4,10 +4,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from types import NoneType
+from types import CodeType, NoneType
 from typing import Any
 
-from jinja2 import BaseLoader, StrictUndefined
+from jinja2 import BaseLoader, BytecodeCache, StrictUndefined
+from jinja2.bccache import Bucket
 from jinja2.exceptions import SecurityError, TemplateError, TemplateRuntimeError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -72,6 +73,31 @@ def printed(value: Any) -> Any:
     raise TemplateRuntimeError(f"prints {kind}, where words or a number should stand")
 
 
+class _Compiled(BytecodeCache):
+    """Compiled templates of this process, the newest ones: compiling costs ten times what rendering does.
+
+    Every Sandbox compiles alike, so code is shared between them; Jinja2 compares the checksum of the source.
+    """
+
+    _MOST = 2_000
+
+    def __init__(self) -> None:
+        self._codes: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._codes.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        if bucket.code is None:
+            return
+        while len(self._codes) >= self._MOST:
+            del self._codes[next(iter(self._codes))]
+        self._codes[bucket.key, bucket.checksum] = bucket.code
+
+
+_COMPILED = _Compiled()
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """The sandbox, plus a bound on what one operator may build: `'a' * 10**8` is refused, not rendered."""
 
@@ -84,6 +110,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             finalize=printed,
             trim_blocks=True,
             lstrip_blocks=True,
+            bytecode_cache=_COMPILED,
             autoescape=False,  # chat text, not markup; pages have an environment of their own
         )
         for name in _LEFT_OUT:
