@@ -73,7 +73,7 @@ def default_opening(today: date | None = None) -> str:
 
 def starter(name: str, *, locale: str, timezone: str, currency: str, opens: str) -> str:
     """The text of a new launch file."""
-    text = (files("drumroll") / "launchfile" / "starter.yaml").read_text(encoding="utf-8")
+    text = (files("drumroll") / "launchfile" / "sequences" / "en" / "launch.yaml").read_text(encoding="utf-8")
     text = text.replace(": __NAME__", f": {_as_text(name)}")
     values = {"NAME": name, "LOCALE": locale, "TIMEZONE": timezone, "CURRENCY": currency, "OPENS": opens}
     for key, value in values.items():

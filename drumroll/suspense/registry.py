@@ -1,6 +1,35 @@
 """All rules of suspense, in the order in which they are read and printed."""
 
-from drumroll.suspense import numbering, revealing, size, teasing
+from drumroll.suspense import (
+    numbering,
+    persona,
+    promises,
+    quiet,
+    rates,
+    revealing,
+    rhythm,
+    size,
+    teasing,
+    times,
+    trust,
+    voice,
+    work,
+)
 from drumroll.suspense.rule import Rule
 
-RULES: dict[str, Rule] = {rule.id: rule for module in (numbering, teasing, revealing, size) for rule in module.RULES}
+_MODULES = (
+    numbering,
+    teasing,
+    revealing,
+    trust,
+    promises,
+    persona,
+    voice,
+    rhythm,
+    quiet,
+    times,
+    size,
+    rates,
+    work,
+)
+RULES: dict[str, Rule] = {rule.id: rule for module in _MODULES for rule in module.RULES}
