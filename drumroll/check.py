@@ -1,7 +1,7 @@
 """`check` as a function: from a launch file to a plan that may run, or to every reason why not."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from drumroll.capability import Capability
 from drumroll.errors import Finding, LaunchRefusedError, UsageError
+from drumroll.fit import FitVerdict, check_fit
 from drumroll.launchfile.load import Findings, did_you_mean, load_launch
 from drumroll.launchfile.models import Launch
 from drumroll.launchfile.references import check_references
@@ -22,6 +23,7 @@ from drumroll.suspense.rule import Subject
 from drumroll.words.collect import Collected
 from drumroll.words.phrases import LOCALES
 from drumroll.words.render import Reading, Words, WordsError
+from drumroll.words.simplified import in_its_characters
 from drumroll.words.templates import find_project
 
 _BRACES = re.compile(r"\{\{.{0,60}?\}\}|\{%.{0,60}?%\}|\{\{|\{%")
@@ -29,7 +31,10 @@ _BRACES = re.compile(r"\{\{.{0,60}?\}\}|\{%.{0,60}?%\}|\{\{|\{%")
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What `check` found. `plan` and `subject` are there unless it refused; `texts` is step id → text in time."""
+    """What `check` found. `plan` and `subject` are there unless it refused; `texts` is step id → text in time.
+
+    `fit` is None where nothing is sold.
+    """
 
     file: Path
     project: Path
@@ -38,6 +43,7 @@ class Checked:
     capabilities: Mapping[str, Capability]
     texts: Mapping[str, str]
     subject: Subject | None = None
+    fit: FitVerdict | None = None
 
     @property
     def errors(self) -> list[Finding]:
@@ -51,11 +57,18 @@ class Checked:
         return self.plan
 
 
-def check_file(file: Path, *, opens: str | None = None, now: datetime | None = None) -> Checked:
+def check_file(
+    file: Path,
+    *,
+    opens: str | None = None,
+    now: datetime | None = None,
+    as_run: Callable[[Plan], Plan] | None = None,
+) -> Checked:
     """Load, compile, read every text of a launch file and hold it against the rules of suspense.
 
-    `opens` overrides the opening; with `now`, an opening that has passed is a warning. Raises UsageError when the file
-    or its project directory is missing, or `opens` is no moment; everything else is a finding.
+    `opens` overrides the opening; with `now`, an opening that has passed is a warning. `as_run` gives the plan the
+    instants and numbers that it will have in a running edition, before anything is read. Raises UsageError when the
+    file or its project directory is missing, or `opens` is no moment; everything else is a finding.
     """
     launch, findings = load_launch(file)
     if launch is None:
@@ -63,6 +76,21 @@ def check_file(file: Path, *, opens: str | None = None, now: datetime | None = N
     if opens is not None:
         _check_opens(opens, launch)
     project = find_project(file.parent)
+    return check_launch(launch, findings, file=file, project=project, opens=opens, now=now, as_run=as_run)
+
+
+def check_launch(
+    launch: Launch,
+    findings: Findings,
+    *,
+    file: Path,
+    project: Path,
+    stored: Mapping[str, str] | None = None,
+    opens: str | None = None,
+    now: datetime | None = None,
+    as_run: Callable[[Plan], Plan] | None = None,
+) -> Checked:
+    """`check_file` for a launch that is loaded already; with `stored`, its template sources come from there alone."""
     if launch.locale not in LOCALES:
         findings.add(
             "name/locale", ("locale",), f'unknown locale "{launch.locale}"', did_you_mean(launch.locale, LOCALES)
@@ -70,10 +98,13 @@ def check_file(file: Path, *, opens: str | None = None, now: datetime | None = N
         return Checked(file, project, _sorted(findings), None, {}, {})
     capabilities = check_references(launch, findings)
     known_waivers(launch, findings)
-    collected = Collected(project, launch, findings)
+    fit = check_fit(launch, findings)
+    launch = in_its_characters(launch)
+    collected = Collected(project, launch, findings, stored)
     plan = compile_plan(launch, findings, template_for=collected.template_for, sources=collected.sources, opens=opens)
     subject = None
     if plan is not None:
+        plan = plan if as_run is None else as_run(plan)
         subject = _read(plan, capabilities, collected.uses(), findings)
         judge_launch(subject, findings)
         if now is not None and plan.opens <= now:
@@ -82,7 +113,14 @@ def check_file(file: Path, *, opens: str | None = None, now: datetime | None = N
             )
     refused, texts = bool(findings.errors), subject.texts if subject else {}
     return Checked(
-        file, project, _sorted(findings), None if refused else plan, capabilities, texts, None if refused else subject
+        file,
+        project,
+        _sorted(findings),
+        None if refused else plan,
+        capabilities,
+        texts,
+        None if refused else subject,
+        fit,
     )
 
 
@@ -164,8 +202,9 @@ def _check_direct(
 ) -> None:
     if step.segment is None:
         return
+    addressed = set(step.groups)
     for group in plan.launch.community.groups:
         capability = capabilities.get(group.channel)
-        if group.id in step.groups and capability is not None and not capability.direct:
+        if group.id in addressed and capability is not None and not capability.direct:
             what = f"goes to single members, but channel {group.channel} of group {group.id} only reaches whole groups"
             findings.add("step/direct", path, what, "limit it with `to:`, or drop `segment:`")

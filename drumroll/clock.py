@@ -39,28 +39,36 @@ class WallClock:
             await asyncio.sleep(min(left, self._SLICE))
 
 
+class TimeIsUpError(Exception):
+    """A rehearsal goes no further: it was asked to stop before the instant that somebody waits for."""
+
+
 class VirtualClock:
     """A rehearsal's time: waiting is instant, and the world moves while it passes.
 
     `on_advance(since, until)` is awaited before the clock shows `until`; whatever members or operators did in between
-    is then in the ledger.
+    is then in the ledger. With `stops_at` the clock stands still there, and TimeIsUpError ends every wait beyond it.
     """
 
     patience: timedelta | None = None
 
-    def __init__(self, start: datetime) -> None:
+    def __init__(self, start: datetime, *, stops_at: datetime | None = None) -> None:
         self._now = start
+        self._stops_at = stops_at
         self.on_advance: Callable[[datetime, datetime], Awaitable[None]] | None = None
 
     def now(self) -> datetime:
         return self._now
 
     async def sleep_until(self, at: datetime) -> None:
-        if at <= self._now:
-            return
-        if self.on_advance is not None:
-            await self.on_advance(self._now, at)
-        self._now = at
+        beyond = self._stops_at is not None and at > self._stops_at
+        to = self._stops_at if self._stops_at is not None and beyond else at
+        if to > self._now:
+            if self.on_advance is not None:
+                await self.on_advance(self._now, to)
+            self._now = to
+        if beyond:
+            raise TimeIsUpError
 
 
 _WALL = WallClock()

@@ -24,13 +24,20 @@ def _run_name() -> str:
 
 
 @flow(name="launch", flow_run_name=_run_name)
-async def launch(file: str, opens: str | None = None, ledger: str | None = None) -> Any:
+async def launch(
+    file: str,
+    opens: str | None = None,
+    ledger: str | None = None,
+    approved: str | None = None,
+    approved_by: str | None = None,
+) -> Any:
     """Gather people, earn attention and trust, open the sale to people who are waiting, close the loop.
 
     Run it again after any stop: what was sent stays sent, what is due goes out. A held gate ends the run as
-    `Completed` with the name Held; decide, then run it again.
+    `Completed` with the name Held; decide, then run it again. `approved` is the hash, or its first 8 digits and more, of
+    the one plan that may run, and `approved_by` the name of who looked at it.
     """
-    where = await open_launch(file, opens, ledger)
+    where = await open_launch(file, opens, ledger, approved, approved_by)
     if (state := over(where)) is not None:
         return Completed(name=state.capitalize(), message=f"{where.edition} is {state}", data=state)
     with tags("drumroll", where.edition):

@@ -22,6 +22,8 @@ async def operate(phase: str, where: Where) -> str:
         tell_wait(where, beat, phase)
         if not await wait_until(beat.at):
             continue
+        if next_beat(where, phase, now=current_clock().now()) != beat:
+            continue  # the plan was changed, or a person decided something, while we slept
         if beat.what == "announce":
             await say(where, beat)
         else:

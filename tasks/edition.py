@@ -10,9 +10,11 @@ from drumroll.operate.opening import close_edition, ended, find_edition, open_ed
 
 
 @task(name="open edition", task_run_name="open {file}", cache_policy=NO_CACHE)
-async def open_launch(file: str, opens: str | None, ledger: str | None) -> Where:
-    """Store the plan, or pick up the edition where it stands; and see that its channels can work."""
-    return await open_edition(Path(file), opens=opens, ledger=ledger)
+async def open_launch(
+    file: str, opens: str | None, ledger: str | None, approved: str | None, approved_by: str | None
+) -> Where:
+    """Store the plan if it is the approved one, or pick up the edition where it stands; and see that its channels can work."""
+    return await open_edition(Path(file), opens=opens, ledger=ledger, approved=approved, by=approved_by)
 
 
 def over(where: Where) -> str | None:

@@ -119,6 +119,18 @@ phases:
         kind: link
         topic: the way to order
         reveals: [link]
+
+fit:
+  needs_selling: nobody believes that a kettle can be silent
+  buyers: [parents of babies, people who work at night]
+  impulse: the baby wakes up with the kettle; this one lets it sleep
+  decision: days
+  economics: {conversion: 3%, margin: 40%, team_cost: 100}
+
+persona:
+  voice: somebody who likes it quiet
+  outer: [noise, made, order]
+  leads: {recruit: outer, nurture: outer, ignite: outer}
 """
 
 SERIAL = "{{ step.label }} {{ step.topic or 'Welcome' }}{% if teaser %}. Next, {{ teaser.when }}: {{ teaser.topic }}{% endif %}\n"
@@ -130,7 +142,7 @@ TEMPLATES = {
     "en/nurture/prompt.md.j2": "And you?\n",
     "en/ignite/announcement.md.j2": "{{ product.price | money }}. " + SERIAL,
     "en/ignite/countdown.md.j2": "{{ left }} left\n",
-    "en/ignite/link.md.j2": "{{ facts.link }} " + SERIAL,
+    "en/ignite/link.md.j2": "Ready? {{ facts.link }} " + SERIAL,
 }
 
 

@@ -40,6 +40,7 @@ community:
     - {id: two, name: Room two, channel: by_hand}
   segments:
     quiet: {silent_for: 1d}
+waive: {link/trust-gate: a phase of trust would be one more in every test}
 phases:
   recruit:
     goal: People come

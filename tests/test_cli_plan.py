@@ -62,11 +62,11 @@ def test_an_unknown_command_is_a_usage_error():
     assert "No such command 'chekc'" in ran.err
 
 
-def test_check_says_what_it_found_in_one_line(project):
+def test_check_sums_up_what_it_found_in_its_last_line(project):
     ran = drumroll("check", project.file)
     assert (ran.code, ran.err) == (0, "")
     sum_up = "ok: kettle@2027-01-16, 3 phases, 8 steps, 5 numbered, 2 groups, plan"
-    assert ran.out == f"{project.file}: {sum_up} {project.plan().hash[:12]}\n"
+    assert ran.out.splitlines()[-1] == f"{project.file}: {sum_up} {project.plan().hash[:12]}"
 
 
 def test_check_counts_the_errors_on_standard_error(project):
@@ -80,7 +80,8 @@ def test_check_takes_several_files_and_refuses_when_one_is_wrong(project, tmp_pa
     other = new_project(tmp_path / "other").change("metric: members", "metric: membrs")
     ran = drumroll("check", project.file, other.file)
     assert ran.code == 1
-    assert [line.partition(":")[0] for line in ran.out.splitlines()] == [str(project.file), str(other.file)]
+    told = [line.partition(":")[0] for line in ran.out.splitlines() if line.startswith(str(tmp_path))]
+    assert list(dict.fromkeys(told)) == [str(project.file), str(other.file)]
 
 
 def test_check_as_json(project, tmp_path, snapshot):

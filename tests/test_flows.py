@@ -21,6 +21,7 @@ timezone: Europe/London
 opens: "2027-01-16 12:00"
 product: {{name: Lamp, promise: it lights, result: you read, price: 10, currency: GBP}}
 team: {{name: Team, staff: [{{name: Host, role: host, ids: [host]}}]}}
+waive: {{link/trust-gate: two phases are enough to flow}}
 community:
   channels: {{out: {{kind: console}}, hand: {{kind: hand_off, lead: 30m}}}}
   groups: [{{id: g1, name: One, channel: out}}, {{id: g2, name: Two, channel: hand}}]
@@ -105,6 +106,39 @@ async def test_the_same_seed_gives_byte_identical_deliveries(prefect_api, projec
         _, play = rehearse(project, tmp_path / out, seed=7)
         await play()
     assert (tmp_path / "one" / "outbox.jsonl").read_bytes() == (tmp_path / "two" / "outbox.jsonl").read_bytes()
+
+
+async def test_a_launch_that_sleeps_through_a_shift_sends_nothing_at_the_old_instant(prefect_api, project, tmp_path):
+    from drumroll.check import check_file
+    from drumroll.operate.changes import enact, propose
+    from drumroll.operate.recompile import with_opening
+    from drumroll.operate.running import look
+    from drumroll.rehearsal.performance import Performance
+    from drumroll.rehearsal.stage import set_stage
+    from flows.launch import launch
+
+    file = project / "configs" / "flowing.yaml"
+    file.write_text(LAUNCH.format(members=3))
+    plan = check_file(file).accepted()
+    where, starts = set_stage(plan, project=project, out=tmp_path / "out")
+    performance = Performance(where, starts, seed=1, members=60, export=None)
+    clock, day = performance._clock, timedelta(days=1)
+    live, eve = clock.on_advance, plan.step("eve").due - timedelta(minutes=30)
+
+    async def shift_while_waiting_for_the_eve(since, until):
+        await live(since, until)
+        if until == eve and where.plan().opens == plan.opens:
+            running = look(where.open(), where.edition)
+            proposal = propose(running, with_opening(running, plan.opens + day), now=until)
+            enact(proposal, proposal.plan, what="shift", by="Ann", reason="", now=until)
+
+    clock.on_advance = shift_while_waiting_for_the_eve
+    assert await performance.play(launch, str(file), None, on_hold="continue") == []
+    rows = [row for row in where.open().deliveries(where.edition) if row.group == "g1"]
+    assert [(row.step, row.state, row.lateness_ms) for row in rows] == [
+        (name, "sent", 0) for name in ("hello", "eve", "link")
+    ]
+    assert [row.due_at - plan.step(row.step).due for row in rows] == [timedelta(0), day, day]
 
 
 async def test_a_held_gate_stops_the_launch_until_a_person_decides(prefect_api, project, tmp_path):

@@ -27,7 +27,7 @@ OWNERS = {  # library → the only package that knows it
     "alembic": "drumroll.ledger",
     "jinja2": "drumroll.words",
 }
-PURE = ("drumroll.plan", "drumroll.suspense", "drumroll.gates", "drumroll.metrics")
+PURE = ("drumroll.plan", "drumroll.suspense", "drumroll.fit", "drumroll.gates", "drumroll.metrics")
 PURE_MAY_IMPORT = (
     *PURE,
     "drumroll.launchfile",

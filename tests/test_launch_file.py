@@ -605,7 +605,8 @@ WARNED = {
 def said(project):
     """Exit code and findings, without the file's name."""
     ran = drumroll("check", project.file)
-    lines = [line.removeprefix(f"{project.file}:") for line in ran.out.splitlines()]
+    place = f"{project.file}:"
+    lines = [line.removeprefix(place) for line in ran.out.splitlines() if line.startswith(place)]
     return ran.code, [line for line in lines if not line.startswith(" ok:")]
 
 

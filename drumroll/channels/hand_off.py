@@ -23,7 +23,7 @@ class HandOffChannel:
         lead: Duration = Field(
             default=timedelta(minutes=30), ge=timedelta(0), description="How long before its instant the text is ready."
         )
-        to: Text | None = Field(default=None, description="Name of the staff member who posts (default: any operator).")
+        to: Text | None = Field(default=None, description="Who of `team.staff` posts it. Without this: any operator.")
         max_bytes: int | None = Field(
             default=None, gt=0, description="Most UTF-8 bytes the platform takes in one post."
         )

@@ -10,7 +10,8 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic.config import JsonDict
 
 from drumroll.capability import Capability
 from drumroll.channels.base import ChannelContext, Message, Receipt, SendError
@@ -19,7 +20,7 @@ from drumroll.channels.text import as_record, check_fits
 from drumroll.channels.web_address import host_of, public_address, secret_parts, web_address
 from drumroll.channels.webhook_answer import Answer, read_answer
 from drumroll.errors import DrumrollError
-from drumroll.launchfile.fields import Duration, Part
+from drumroll.launchfile.fields import AS_STRETCH, Duration, Part
 
 if TYPE_CHECKING:
     from drumroll.channels.http_post import Broken, Poster
@@ -31,7 +32,26 @@ def _variable(name: str) -> str:
     return name
 
 
-VariableName = Annotated[str, AfterValidator(_variable)]
+VariableName = Annotated[
+    str,
+    AfterValidator(_variable),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "title": "environment variable",
+            "pattern": "^(?!whsec_)[A-Za-z_][A-Za-z0-9_]*$",
+            "patternErrorMessage": "name an environment variable; the value itself does not belong into the file",
+            "examples": ["BRIDGE_URL"],
+        }
+    ),
+]
+_AS_ADDRESS: JsonDict = {
+    "type": "string",
+    "title": "web address",
+    "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^\\s/?#@]+(?:[/?#]\\S*)?$",
+    "patternErrorMessage": 'write it in full and without a login, like "https://bridge.example.org/announce"',
+    "examples": ["https://bridge.example.org/announce"],
+}
 
 
 class WebhookChannel:
@@ -44,10 +64,15 @@ class WebhookChannel:
         """Where to post, how to sign and what the receiver promises."""
 
         # Pydantic would quote a wrong value, which may be a secret pasted into the wrong place.
-        model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+        model_config = ConfigDict(
+            extra="forbid",
+            frozen=True,
+            hide_input_in_errors=True,
+            json_schema_extra={"oneOf": [{"required": ["url"]}, {"required": ["url_env"]}]},
+        )
 
-        url: Annotated[str, AfterValidator(public_address)] | None = Field(
-            default=None, repr=False, description="The address, where it is no secret; else url_env."
+        url: Annotated[str, AfterValidator(public_address), WithJsonSchema(_AS_ADDRESS)] | None = Field(
+            default=None, repr=False, description="The address, where it is no secret. Else `url_env`."
         )
         url_env: VariableName | None = Field(default=None, description="Environment variable that holds the address.")
         secret_env: VariableName | None = Field(
@@ -57,9 +82,12 @@ class WebhookChannel:
             default=timedelta(seconds=10),
             gt=timedelta(0),
             le=timedelta(minutes=5),
-            description="Longest one send takes.",
+            description="Longest time that one send may take, up to 5m.",
+            json_schema_extra=AS_STRETCH,
         )
-        idempotent: bool = Field(default=False, description="The receiver drops a webhook-id that it has seen.")
+        idempotent: bool = Field(
+            default=False, description="Whether the receiver drops a `webhook-id` that it has seen before."
+        )
         concurrency: int = Field(default=32, ge=1, le=1000, description="Most requests under way at once.")
         max_bytes: int | None = Field(default=None, gt=0, description="Most UTF-8 bytes of text the receiver takes.")
         per_minute: int | None = Field(default=None, gt=0, description="Most messages the receiver takes in 60 s.")

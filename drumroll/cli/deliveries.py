@@ -36,7 +36,7 @@ def deliveries(launch: str, state: State | None, step: str | None, ledger: str |
     if step is not None:
         _check_step(plan, step)
     rows = store.deliveries(edition.id, state=state, step=step)
-    numbers = {each.id: each.number for each in plan.steps}
+    numbers = {each.id: each.number for each in (*plan.steps, *plan.retired)}
     if as_json:
         listed = [_document(row, numbers.get(row.step)) for row in rows]
         print_json({"edition": edition.id, "deliveries": listed})
@@ -79,7 +79,7 @@ def resolve(key: str, choice: Choice, by: str, reason: str, ledger: str | None, 
 
 
 def _check_step(plan: Plan, step: str) -> None:
-    known = [each.id for each in plan.steps]
+    known = [each.id for each in (*plan.steps, *plan.retired)]
     for phase in plan.phases:
         gate = plan.launch.phases[phase.name].gate
         known += [remedy_step_id(phase.name, remedy) for remedy in gate.remedy if gate] if gate else []

@@ -1,5 +1,6 @@
 """`drumroll plan FILE`: the run sheet."""
 
+import shlex
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,13 @@ from zoneinfo import ZoneInfo
 import click
 
 from drumroll.check import Checked, check_file
-from drumroll.cli.options import iso, json_option, launch_file, opens_option, print_json
-from drumroll.plan.model import Plan, PlannedStep
+from drumroll.cli.options import iso, json_option, launch_file, ledger_option, ledger_url, opens_option, print_json
+from drumroll.errors import UsageError
+from drumroll.plan.model import Plan
 from drumroll.plan.workload import WorkDay, workload
-from drumroll.report.display import clock, moment
+from drumroll.report.display import audience, clock, moment
 from drumroll.words import phrases
+from drumroll.words.templates import find_project
 
 _SHEET_WIDTH = 160  # a narrower table would lose whole columns, in a pipe above all; wrapped lines lose nothing
 
@@ -21,14 +24,29 @@ _SHEET_WIDTH = 160  # a narrower table would lose whole columns, in a pipe above
 @launch_file
 @opens_option
 @click.option("--texts", is_flag=True, help="Print every text in full, in order.")
+@click.option("--diff", "as_diff", is_flag=True, help="Compare with the edition of this launch that is under way.")
+@ledger_option
 @json_option
-def plan(file: Path, opens: str | None, texts: bool, as_json: bool) -> None:
+def plan(file: Path, opens: str | None, texts: bool, as_diff: bool, ledger: str | None, as_json: bool) -> None:
     """Print the run sheet: number, local and UTC time, phase, groups, text, and the work it asks of people.
+
+    With --diff, what FILE would change of its launch's edition under way, and which promises already made that breaks;
+    the hash at its end is what `drumroll apply FILE --approve` takes.
 
     JSON: `edition, title, timezone, opens, hash`, `phases` (`name, goal, starts, gate_at, latest`), `steps` (`id,
     number, label, phase, kind, due, local, groups, segment, topic, teases, text`) and `workload` (`day, hand_offs,
     gates, first, last, busiest_hour, at_once`).
+
+    JSON of --diff: `edition, from_hash, to_hash, opens, file_opens`; `added` and `removed` (`id, number, phase, kind,
+    due, groups`); `moved` (`id, number, was, due`); `changed` (`id, number, fields, was, becomes`: the keys that differ
+    and, where "text" is one, both texts); `renumbered` (`id, was, becomes`); `kept` (ids that have begun and stay,
+    though FILE lacks them); `settings` (other places that differ); `promises_broken` (`step, label, groups, sent_at,
+    said, now, about, was, becomes`: `now` is null for what is off, `about` is "opening", a step's id or "time");
+    `refused` (why `apply` would refuse it).
     """
+    if as_diff:
+        _diff(file, ledger, opens=opens, texts=texts, as_json=as_json)
+        return
     checked = check_file(file, opens=opens)
     compiled = checked.accepted()
     if as_json:
@@ -37,6 +55,30 @@ def plan(file: Path, opens: str | None, texts: bool, as_json: bool) -> None:
         _print_texts(checked, compiled)
     else:
         _print_sheet(checked, compiled)
+
+
+def _diff(file: Path, ledger: str | None, *, opens: str | None, texts: bool, as_json: bool) -> None:
+    """Imports the ledger and the engine, which the run sheet does without."""
+    from drumroll.cli import differences
+    from drumroll.ledger.ledger import open_ledger
+    from drumroll.operate.changes import propose
+    from drumroll.operate.recompile import from_file
+
+    if opens is not None or texts:
+        remedy = "drop --opens and --texts; `drumroll shift` moves the opening"
+        raise UsageError("--diff compares with the edition as it runs", remedy=remedy)
+    store = open_ledger(ledger_url(ledger, project=find_project(file.parent)), create=False)
+    found = from_file(file, store)
+    proposal = propose(found.running, found.plan, now=differences.now_in(found.running))
+    if as_json:
+        print_json(differences.document(proposal, found.file_opens))
+        return
+    differences.show(proposal, found.file_opens)
+    if proposal.plan.hash == proposal.running.version.hash:
+        click.echo("nothing to apply")
+    else:
+        click.echo(f"\nplan {proposal.plan.hash}; apply it with")
+        click.echo(f"  drumroll apply {shlex.quote(str(file))} --approve {proposal.plan.hash[:12]} --by NAME")
 
 
 def _document(checked: Checked, plan: Plan) -> dict[str, Any]:
@@ -96,7 +138,7 @@ def _work_as_dict(day: WorkDay) -> dict[str, Any]:
 def _print_texts(checked: Checked, plan: Plan) -> None:
     zone = ZoneInfo(plan.launch.timezone)
     for step in plan.steps:
-        click.echo(f"── {moment(step.due, zone)} · {step.phase} · {step.kind} · {step.id} · {_audience(plan, step)}")
+        click.echo(f"── {moment(step.due, zone)} · {step.phase} · {step.kind} · {step.id} · {audience(plan, step)}")
         click.echo(checked.texts[step.id] + "\n")
     for phase in plan.phases:
         gate = plan.launch.phases[phase.name].gate
@@ -104,11 +146,6 @@ def _print_texts(checked: Checked, plan: Plan) -> None:
             step_id = f"{phase.name}.remedy.{remedy.id}"
             click.echo(f"── only if the gate of {phase.name} asks for it · {remedy.kind} · {remedy.id}")
             click.echo(checked.texts[step_id] + "\n")
-
-
-def _audience(plan: Plan, step: PlannedStep) -> str:
-    groups = "all groups" if step.groups == plan.launch.group_ids() else ", ".join(step.groups)
-    return f"{step.segment} members of {groups}" if step.segment else groups
 
 
 def _print_sheet(checked: Checked, plan: Plan) -> None:
@@ -133,7 +170,7 @@ def _print_sheet(checked: Checked, plan: Plan) -> None:
             step.phase,
             step.kind,
             step.id,
-            Text(_audience(plan, step)),
+            Text(audience(plan, step)),
             Text(" ".join(checked.texts[step.id].split())),
         )
     console.print(table)

@@ -12,24 +12,42 @@ import click
 
 from drumroll.cli.foreground import launch_on_prefect, play, tell_on
 from drumroll.cli.options import json_option, launch_file, ledger_option, ledger_url, opens_option, print_json
+from drumroll.errors import UsageError
 
 
 @click.command()
 @launch_file
 @opens_option
+@click.option("--approved", metavar="HASH", help="The one plan that may run: 8 digits of its hash or more.")
+@click.option("--by", metavar="NAME", help="Who approved it; kept in the ledger (default: your login name).")
 @ledger_option
 @json_option
-def run(file: Path, opens: str | None, ledger: str | None, as_json: bool) -> int:
+@click.pass_context
+def run(
+    context: click.Context,
+    file: Path,
+    opens: str | None,
+    approved: str | None,
+    by: str | None,
+    ledger: str | None,
+    as_json: bool,
+) -> int:
     """Run a launch for real, here and now, until it ends or a gate holds.
 
     Stop it with Ctrl-C whenever you like and start it again: what was sent stays sent, what is due goes out. A held
     gate ends the run with exit 1; decide with `drumroll gate`, then run again. Unknown deliveries also exit 1.
 
+    `drumroll plan FILE` shows the hash to approve. With --approved, nothing is sent unless the launch begins by just
+    that plan, or goes on by it. Where the launch file says `approval: required`, it does not begin without, and --by
+    names somebody of team.staff.
+
     JSON: `edition, state, deliveries` (count by state). The story goes to standard error then.
     """
     from drumroll.check import check_file
     from drumroll.ledger.ledger import open_ledger
+    from drumroll.operate.approval import Call
     from drumroll.operate.open_channels import try_channels
+    from drumroll.operate.opening import look_up
 
     checked = check_file(file, opens=opens, now=datetime.now(UTC))
     plan = checked.accepted()
@@ -38,20 +56,26 @@ def run(file: Path, opens: str | None, ledger: str | None, as_json: bool) -> int
     url = ledger_url(ledger, project=checked.project)
     # Not a parameter of the flow: Prefect keeps those, and a URL may hold a password.
     os.environ["DRUMROLL_LEDGER"] = url
-    # A ledger or a channel that cannot be used is told before anything is started.
+    # What the flow would refuse is told before anything is started.
     store = open_ledger(url)
-    if plan.edition not in {row.id for row in store.editions()}:  # one that has begun goes by its stored plan
+    typed = context.get_parameter_source("ledger") is click.core.ParameterSource.COMMANDLINE
+    call = Call(file, opens, approved, by, ledger=url if typed else None)
+    found = look_up(plan, store, call, now=datetime.now(UTC))
+    plan = found.plan
+    if found.row is None:  # one that has begun goes by its stored plan
         asyncio.run(try_channels(plan, str(checked.project)))
+    elif found.row.rehearsal:
+        raise UsageError("is a rehearsal: nothing of it would be sent", where=plan.edition, remedy="drop --ledger")
     place = store.store.where
     click.echo(f"{plan.launch.title} · {plan.edition} · ledger {place}", err=as_json)
     tell_on(sys.stderr if as_json else sys.stdout)
     with launch_on_prefect(checked.project) as launch:
-        play(_play(launch, str(file.absolute()), opens))
+        play(_play(launch, str(file.absolute()), opens=opens, approved=approved, approved_by=by))
     return outcome(plan.edition, url, as_json=as_json)
 
 
-async def _play(launch: Callable[..., Awaitable[Any]], file: str, opens: str | None) -> None:
-    await launch(file, opens)
+async def _play(launch: Callable[..., Awaitable[Any]], file: str, **call: str | None) -> None:
+    await launch(file, **call)
 
 
 def outcome(edition: str, url: str, *, as_json: bool) -> int:

@@ -1,6 +1,5 @@
 """`drumroll today` and `drumroll done`: what people post by hand, and ticking it off."""
 
-import getpass
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,6 +9,7 @@ from drumroll.cli.options import iso, json_option, ledger_option, ledger_url, pr
 from drumroll.cli.tables import say
 from drumroll.errors import DrumrollError, UsageError
 from drumroll.ledger.model import EditionRow
+from drumroll.login import login
 from drumroll.plan.model import Plan
 from drumroll.report.display import lateness, moment, span
 from drumroll.report.hand_offs import DAY, HandOff, hand_offs
@@ -66,7 +66,7 @@ def done(keys: tuple[str, ...], by: str | None, ledger: str | None, as_json: boo
     from drumroll.clock import current_clock
     from drumroll.ledger.ledger import open_ledger
 
-    who = by if by is not None else _login()
+    who = by if by is not None else login(remedy="say who posted it with --by NAME")
     if not who.strip():
         raise UsageError("a tick needs a name", remedy="say who posted it with --by NAME")
     store = open_ledger(ledger_url(ledger), create=False)
@@ -85,13 +85,6 @@ def done(keys: tuple[str, ...], by: str | None, ledger: str | None, as_json: boo
         return
     for row in rows:
         say(f"{row.key}: sent, {lateness(row.lateness_ms or 0)}, ticked off by {who}")
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError) as error:
-        raise UsageError("your login name is not known", remedy="say who posted it with --by NAME") from error
 
 
 def _may_need_hands(store: Any, edition: EditionRow) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -11,13 +12,17 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     PlainSerializer,
     StringConstraints,
+    WithJsonSchema,
 )
+from pydantic.config import JsonDict
 
 # Five digits of days are 273 years: enough, and no sum of them leaves the calendar. Seven of seconds are four months.
 LENGTH = r"(?:([0-9]{1,5})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,7})m)?(?:([0-9]{1,7})s)?"
 _DURATION = re.compile(LENGTH)
+MOST_MONEY = Decimal(10) ** 12
 _PERCENTAGE = re.compile(r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?) ?%")
 
 
@@ -69,6 +74,15 @@ def plain_number(value: Any) -> Any:
     return value
 
 
+def countable(amount: Decimal) -> Decimal:
+    """An amount of money that people count; sums of numbers with a million digits would never be done."""
+    if abs(amount) >= MOST_MONEY:
+        raise ValueError(f"{amount:.6g} is beyond all money; write less than {MOST_MONEY:,}")
+    if amount != round(amount, 4):
+        raise ValueError(f"{amount:.6g} has too many decimals; write at most four")
+    return amount
+
+
 def known_zone(name: str) -> str:
     """An IANA time zone that this machine knows."""
     try:
@@ -94,15 +108,90 @@ def template_name(name: str) -> str:
     return name
 
 
-Duration = Annotated[
-    timedelta, BeforeValidator(parse_duration), PlainSerializer(write_duration, return_type=str, when_used="json")
-]
-Stretch = Annotated[Duration, AfterValidator(some_time)]
-Number = Annotated[float, BeforeValidator(parse_number), AllowInfNan(allow_inf_nan=False)]
-PlainNumber = Annotated[float, BeforeValidator(plain_number)]
+# What editors are told of these types (drumroll/launchfile/schema.py): `title` is the type's name in the reference, the
+# pattern takes what the functions above take and refuses what a pattern can. Readers of JSON Schema use different
+# dialects of regular expressions, so there is no \w here (ASCII alone in JavaScript) and no look-behind.
 SLUG = r"^[a-z0-9]+(?:[-_][a-z0-9]+)*$"
-Slug = Annotated[str, StringConstraints(pattern=SLUG, max_length=64)]
-TimeZone = Annotated[str, AfterValidator(known_zone)]
-Word = Annotated[str, AfterValidator(template_word)]
-TemplateName = Annotated[str, AfterValidator(template_name)]
-Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+_TIME = "(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?(?: (?:first|second))?"
+_LOCAL = f"2[01][0-9]{{2}}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])[ T]{_TIME}"
+_AS_SLUG: JsonDict = {
+    "type": "string",
+    "title": "name",
+    "pattern": SLUG,
+    "maxLength": 64,
+    "examples": ["spring-course"],
+    "patternErrorMessage": "use lower-case letters, digits and single dashes, like spring-course",
+}
+AS_MOMENT: JsonDict = {
+    "type": "string",
+    "title": "moment",
+    "pattern": rf"^\s*(?:T(?:[+-](?=[0-9]){LENGTH})?|D(?:[+-][0-9]{{1,3}})? {_TIME}|{_LOCAL})\s*$",
+    "patternErrorMessage": 'write "T-2h", "D-1 23:00" or "2026-12-11 23:00"',
+    "examples": ["T-2h", "D-1 23:00", "2026-12-11 23:00"],
+}
+AS_LOCAL_TIME: JsonDict = {
+    "title": "local time",
+    "pattern": rf"^\s*{_LOCAL}\s*$",
+    "patternErrorMessage": 'write it like "2026-12-11 23:00"',
+    "examples": ["2026-12-11 23:00"],
+}
+AS_CLOCK: JsonDict = {
+    "title": "time of day",
+    "pattern": "^(?:[01][0-9]|2[0-3]):[0-5][0-9]$",
+    "patternErrorMessage": 'write it like "23:30"',
+    "examples": ["23:30"],
+}
+_AS_DURATION: JsonDict = {
+    "type": "string",
+    "title": "duration",
+    "pattern": f"^(?=[0-9]){LENGTH}$",
+    "patternErrorMessage": 'write days, hours, minutes, seconds like "1d12h", "90m" or "30s"',
+    "examples": ["1d12h", "90m", "30s"],
+}
+AS_STRETCH: JsonDict = {**_AS_DURATION, "pattern": f"^(?=.*[1-9]){LENGTH}$"}
+_AS_NUMBER: JsonDict = {
+    "type": ["number", "string"],
+    "title": "number or percentage",
+    "pattern": "^-?[0-9]{1,9}(?:\\.[0-9]{1,9})? ?%$",
+    "patternErrorMessage": "write a number without quotes, or a percentage like 25%",
+    "examples": ["25%", 0.25, 150],
+}
+_AS_ZONE: JsonDict = {
+    "type": "string",
+    "title": "time zone",
+    "pattern": "^[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*$",
+    "patternErrorMessage": "use an IANA name such as Asia/Taipei",
+    "examples": ["Asia/Taipei", "Europe/London", "UTC"],
+}
+_AS_WORD: JsonDict = {
+    "type": "string",
+    "title": "word",
+    "pattern": "^[^\\s0-9!-/:-@[-^`{-~][^\\s!-/:-@[-^`{-~]*$",
+    "patternErrorMessage": "write a word of letters, digits and _",
+    "examples": ["order_link"],
+}
+_AS_TEMPLATE: JsonDict = {
+    "type": "string",
+    "title": "template name",
+    "pattern": r"^(?!\.{1,2}(?:/|$))[^/\\]+(?:/(?!\.{1,2}(?:/|$))[^/\\]+)*$",
+    "patternErrorMessage": "name a file below templates/<locale>/, like nurture/three-checks",
+    "examples": ["nurture/three-checks"],
+}
+_AS_TEXT: JsonDict = {"type": "string", "title": "text", "pattern": "\\S", "patternErrorMessage": "write something"}
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(write_duration, return_type=str, when_used="json"),
+    WithJsonSchema(_AS_DURATION),
+]
+Stretch = Annotated[Duration, AfterValidator(some_time), WithJsonSchema(AS_STRETCH)]
+Number = Annotated[
+    float, BeforeValidator(parse_number), AllowInfNan(allow_inf_nan=False), Field(json_schema_extra=_AS_NUMBER)
+]
+PlainNumber = Annotated[float, BeforeValidator(plain_number)]
+Slug = Annotated[str, StringConstraints(pattern=SLUG, max_length=64), WithJsonSchema(_AS_SLUG)]
+TimeZone = Annotated[str, AfterValidator(known_zone), WithJsonSchema(_AS_ZONE)]
+Word = Annotated[str, AfterValidator(template_word), WithJsonSchema(_AS_WORD)]
+TemplateName = Annotated[str, AfterValidator(template_name), WithJsonSchema(_AS_TEMPLATE)]
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True), WithJsonSchema(_AS_TEXT)]

@@ -169,6 +169,8 @@ def _how_to_write(expected: str, given: Any) -> str:
         return "write one item per line, each after a dash"
     if expected == "keys and values":
         return 'write them below it, indented, as "key: value"'
+    if expected == "text or false":
+        return "say it in words, or write false"
     if expected.startswith("text") and isinstance(given, int | float) and "number" not in expected:
         return "put it in quotes"
     return (

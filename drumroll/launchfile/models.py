@@ -3,10 +3,12 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictBool
+from pydantic import ConfigDict, Field, StrictBool, WithJsonSchema
 
 from drumroll.launchfile.community import Community, Product, Team
 from drumroll.launchfile.fields import (
+    AS_LOCAL_TIME,
+    AS_MOMENT,
     Duration,
     Number,
     Part,
@@ -28,38 +30,59 @@ SERIAL_KINDS = frozenset({"announcement", "link"})
 OnLate = Literal["send", "rerender", "skip", "hold"]
 Verdict = Literal["pass", "extend", "remedy", "hold", "abort"]
 VarValue = str | int | float | bool | MomentValue
-MomentText = Annotated[str, Field(description='A moment: "T-2h", "D-1 23:00" or "2026-12-11 23:00".', min_length=1)]
+MomentText = Annotated[str, Field(min_length=1), WithJsonSchema(AS_MOMENT)]
+_TEMPLATE = (
+    "A template below `templates/<locale>/`, without its `.md.j2`. Without this: `<launch>/<phase>/<id>`, else "
+    "`<phase>/<id>`, else `<phase>/<kind>`, whichever is there."
+)
+_TO = "The groups that get it; without this, all."
 
 
 class Step(Part):
     """One message of a phase."""
 
-    id: Slug
-    at: MomentText
-    kind: StepKind = "announcement"
+    id: Slug = Field(description="Names the step, once in the whole file; its template goes by it.")
+    at: MomentText = Field(description="When it is sent; within its phase.")
+    kind: StepKind = Field(default="announcement", description="What kind of message it is.")
     serial: StrictBool | None = Field(
-        default=None, description="Numbered 【公告NN】; announcements and links are, unless told."
+        default=None, description="Whether it is numbered (【公告07】). Without this, announcements and links are."
     )
     number: int | None = Field(
-        default=None, gt=0, strict=True, description="The number it is expected to carry; check refuses another."
+        default=None,
+        gt=0,
+        strict=True,
+        description="The number you expect it to carry: it counts by itself, and check refuses another.",
     )
     topic: Text | None = Field(default=None, description="What it is about; the announcement before teases it.")
     mystery: Text | None = Field(
         default=None, description="What the tease says instead of the topic: a declared mystery."
     )
-    template: TemplateName | None = Field(
-        default=None, description="Template name below templates/<locale>/ (default: <phase>/<id>)."
+    template: TemplateName | None = Field(default=None, description=_TEMPLATE)
+    to: tuple[Slug, ...] | None = Field(
+        default=None, min_length=1, description=_TO, json_schema_extra={"uniqueItems": True}
     )
-    to: tuple[Slug, ...] | None = Field(default=None, min_length=1, description="Groups (default: all).")
-    segment: str | None = Field(default=None, description="Only members of this segment, each addressed directly.")
-    counts_to: MomentText | None = Field(default=None, description="What a countdown counts to (default: the opening).")
-    reveals: tuple[str, ...] = Field(default=(), description="Facts that this step is the first to tell.")
-    keeps: Word | None = Field(default=None, description="The welcome's promise that this step keeps.")
+    segment: str | None = Field(
+        default=None, description="Only members of this segment of `community.segments`, each addressed directly."
+    )
+    counts_to: MomentText | None = Field(
+        default=None, description="What it counts down to. Without this, a countdown counts to the opening."
+    )
+    reveals: tuple[str, ...] = Field(
+        default=(), description="Names of `facts` that this step is the first to tell; no earlier text may use them."
+    )
+    keeps: Word | None = Field(default=None, description="The one of `promises` that this step keeps.")
     vars: dict[Word, VarValue] = Field(
-        default={}, description='Words, numbers and points in time (`{at: "D+1 20:00"}`) for the template.'
+        default={},
+        description='Words, numbers and points in time (`{at: "D+1 20:00"}`), as `vars.<word>` in the template.',
     )
-    on_late: OnLate | None = Field(default=None, description="What to do when its instant has passed.")
-    max_late: Duration | None = Field(default=None, description="Later than this it is held for a person.")
+    on_late: OnLate | None = Field(
+        default=None,
+        description="What to do when its instant has passed. Without this: skip for a countdown, else rerender.",
+    )
+    max_late: Duration | None = Field(
+        default=None,
+        description="When it is later than this, a person decides. Without this: 2h, for a link 24h.",
+    )
 
     @property
     def is_serial(self) -> bool:
@@ -70,81 +93,107 @@ class Step(Part):
 class RemedyStep(Part):
     """A message sent when a gate asks for help; unnumbered."""
 
-    id: Slug
-    after: Duration = Field(description="How long after the verdict.")
-    kind: StepKind = "prompt"
-    template: TemplateName | None = None
-    to: tuple[Slug, ...] | None = Field(default=None, min_length=1)
-    vars: dict[Word, VarValue] = Field(default={}, description="Words, numbers and points in time for the template.")
-    topic: Text | None = None
+    id: Slug = Field(description="Names the remedy, once in the whole file; its template goes by it.")
+    after: Duration = Field(description="How long after the verdict that asked for it.")
+    kind: StepKind = Field(default="prompt", description="What kind of message it is.")
+    template: TemplateName | None = Field(default=None, description=_TEMPLATE)
+    to: tuple[Slug, ...] | None = Field(
+        default=None, min_length=1, description=_TO, json_schema_extra={"uniqueItems": True}
+    )
+    vars: dict[Word, VarValue] = Field(
+        default={}, description="Words, numbers and points in time, as `vars.<word>` in the template."
+    )
+    topic: Text | None = Field(default=None, description="What it is about, as `step.topic` in its template.")
 
 
 class Threshold(Part):
-    """One measured condition. Judged on the interval's bound, not on the point value."""
+    """One measured condition: exactly one of `at_least` and `at_most`, judged on the cautious end of the interval."""
 
-    metric: str
-    at_least: Number | None = None
-    at_most: Number | None = None
-    window: Stretch | None = Field(default=None, description="Looks back this far (default: to the phase's start).")
-    segment: str | None = Field(default=None, description="Only members of this segment.")
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["at_least"]}, {"required": ["at_most"]}]})
+
+    metric: str = Field(description="What is measured.")
+    at_least: Number | None = Field(default=None, description="Met when even the low end of the interval is this high.")
+    at_most: Number | None = Field(default=None, description="Met when even the high end of the interval is this low.")
+    window: Stretch | None = Field(
+        default=None, description="How far to look back. Without this, as far as the metric does by itself."
+    )
+    segment: str | None = Field(default=None, description="Only members of this segment of `community.segments`.")
     per_group: StrictBool = Field(default=False, description="Every group must meet it by itself.")
-    abort_if: Number | None = Field(default=None, description="Abort when even the hopeful bound is worse than this.")
+    abort_if: Number | None = Field(
+        default=None, description="Abort the launch when even the hopeful end of the interval is worse than this."
+    )
 
 
 class Gate(Part):
     """What must be true before the next phase, and what to do when it is not."""
 
-    thresholds: tuple[Threshold, ...] = Field(min_length=1)
-    confidence: PlainNumber = Field(default=0.95, gt=0.5, lt=1.0, description="Confidence level of the intervals.")
+    thresholds: tuple[Threshold, ...] = Field(min_length=1, description="The conditions; all of them must be met.")
+    confidence: PlainNumber = Field(
+        default=0.95, gt=0.5, lt=1.0, description="Confidence level of the intervals, like 0.9."
+    )
     otherwise: tuple[Literal["remedy", "extend", "hold", "abort"], ...] = Field(
         default=("hold",), min_length=1, description="Tried in this order when a threshold is missed."
     )
-    remedy: tuple[RemedyStep, ...] = ()
-    recheck: Duration | None = Field(default=None, description="Wait before the gate is read again (default 6h).")
+    remedy: tuple[RemedyStep, ...] = Field(default=(), description="The messages that `remedy` in `otherwise` sends.")
+    recheck: Duration | None = Field(
+        default=None, description="How long to wait before the gate is read again. Without this: 6h."
+    )
 
 
 class Phase(Part):
     """One operating phase: a goal, steps and the gate that ends it."""
 
-    goal: Text
-    starts: MomentText
-    ends: MomentText
-    slack: Duration = Field(default=timedelta(0), description="How far remedies and extensions may push the gate.")
-    steps: tuple[Step, ...] = ()
-    gate: Gate | None = None
+    goal: Text = Field(description="What the phase is for, in one sentence of yours.")
+    starts: MomentText = Field(description="From when on its steps may be sent.")
+    ends: MomentText = Field(description="When its gate is read, or it ends where it has none.")
+    slack: Duration = Field(
+        default=timedelta(0),
+        description="How far remedies and extensions may push the gate; the next phase starts after that.",
+    )
+    steps: tuple[Step, ...] = Field(default=(), description="Its messages.")
+    gate: Gate | None = Field(
+        default=None, description="What must be true before the next phase. The gate of `nurture` is the trust gate."
+    )
 
 
 class Launch(Part):
-    """One whole launch."""
+    """One whole launch: who, what, when, and what must be true before moving on."""
 
     drumroll: Literal[1] = Field(description="Version of this file format.")
-    name: Slug
-    title: Text
-    locale: Text = Field(description="Language of the words: en or zh-Hant.")
-    timezone: TimeZone
-    opens: MomentText
-    product: Product
-    team: Team
-    community: Community
+    name: Slug = Field(description="The launch's own name; its templates and its entries in the ledger go by it.")
+    title: Text = Field(description="What the team calls it, in reports and on the board.")
+    locale: Text = Field(description="Language of the words.")
+    timezone: TimeZone = Field(description="IANA zone of every local time in this file.")
+    opens: MomentText = Field(
+        description="The opening: T in moments is this instant, D this day.", json_schema_extra=AS_LOCAL_TIME
+    )
+    product: Product = Field(description="What the launch leads up to.")
+    team: Team = Field(description="The people behind the launch.")
+    community: Community = Field(description="Groups, the channels into them, segments, and where engagement is read.")
     facts: dict[Word, str | MomentValue] = Field(
-        default={}, description="What messages may tell; a fact that a step reveals is unknown before."
+        default={},
+        description="What messages may tell, as `facts.<word>` in templates; unknown before the step that reveals it.",
     )
     promises: dict[Word, Text] = Field(
         default={}, description="What the welcome promises; each value post names the one it keeps."
     )
-    persona: Persona | None = None
-    fit: Fit | None = None
-    quiet_hours: QuietHours = QuietHours()
+    persona: Persona | None = Field(default=None, description="Who speaks, and which of the two pulls leads when.")
+    fit: Fit | None = Field(default=None, description="Why this product suits a community launch.")
+    quiet_hours: QuietHours = Field(default=QuietHours(), description="When nobody is disturbed.")
     protected_terms: tuple[Text, ...] = Field(
         default=(), description="Words that the conversion to simplified characters leaves as they are."
     )
     approval: Literal["required", "none"] = Field(
-        default="none", description="required: a live run needs the approved hash of its plan."
+        default="none", description="Whether a live run needs somebody's approval of its plan."
     )
     waive: dict[str, Text] = Field(
-        default={}, description="Rules that this launch breaks on purpose: rule id to the reason, kept on record."
+        default={},
+        description="Rules of suspense that this launch breaks on purpose, each with the reason for the record.",
     )
-    phases: dict[PhaseName, Phase] = Field(min_length=1)
+    phases: dict[PhaseName, Phase] = Field(
+        min_length=1,
+        description="The operating phases, in the order in which they are listed here; not all are needed.",
+    )
 
     def group_ids(self) -> tuple[str, ...]:
         """All groups, in the order of the file."""

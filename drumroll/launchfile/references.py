@@ -42,9 +42,10 @@ def _known(word: str, known: Collection[str], noun: str, path: Path, findings: F
 
 
 def _known_groups(launch: Launch, to: tuple[str, ...] | None, path: Path, findings: Findings) -> None:
+    known = dict.fromkeys(launch.group_ids()) if to else {}
     for position, group in enumerate(to or ()):
         place = (*path, "to", position)
-        if _known(group, launch.group_ids(), "group", place, findings) and group in (to or ())[:position]:
+        if _known(group, known, "group", place, findings) and group in (to or ())[:position]:
             findings.add("name/duplicate", place, f'the group "{group}" is named twice', "remove one")
 
 

@@ -1,17 +1,18 @@
 """Editions and the plans they run by."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
 from drumroll.errors import LedgerError
-from drumroll.ledger.model import EditionRow, EditionState, NewDelivery
+from drumroll.ledger.model import DecisionRow, EditionRow, EditionState, NewDelivery
 from drumroll.ledger.outbox import insert_deliveries
 from drumroll.ledger.store import LedgerPart
+from drumroll.ledger.tables import decision, plan_version
 from drumroll.ledger.tables import edition as editions_table
-from drumroll.ledger.tables import plan_version
 
 _EDITION = tuple(editions_table.c[name] for name in EditionRow.__dataclass_fields__)
 _ENDED = frozenset({"done", "aborted"})
@@ -32,8 +33,9 @@ class Editions(LedgerPart):
         deliveries: Sequence[NewDelivery],
         rehearsal: bool,
         now: datetime,
+        approval: DecisionRow | None = None,
     ) -> bool:
-        """Write edition, plan version 1 and its deliveries in one transaction.
+        """Write edition, plan version 1, its deliveries and the approval behind it, if any, in one transaction.
 
         Returns False, and writes nothing, when the edition exists.
         """
@@ -55,6 +57,8 @@ class Editions(LedgerPart):
                 return False
             connection.execute(insert(plan_version).values(_plan_row(edition, 1, plan_hash, document, now)))
             insert_deliveries(connection, edition, deliveries)
+            if approval is not None:
+                connection.execute(insert(decision).values(asdict(approval)))
         return True
 
     def edition(self, name: str) -> EditionRow:

@@ -80,14 +80,18 @@ def standing_verdict(ledger: Ledger, edition: str, phase: str) -> str | None:
 
 
 def planned_step(plan: Plan, ledger: Ledger, edition: str, step_id: str, occurrence: int) -> PlannedStep:
-    """The step behind a delivery: one of the plan's, or a remedy at its occurrence's instant."""
+    """The step behind a delivery: one of the plan's, or a remedy at its occurrence's instant.
+
+    One that was taken out of the plan a moment ago is found as well; nothing of it is due any more.
+    """
     for phase in plan.phases:
         gate = plan.launch.phases[phase.name].gate
         for remedy in gate.remedy if gate else ():
             if remedy_step_id(phase.name, remedy) == step_id:
                 asked = [check for check in ledger.checks(edition, phase.name) if check.verdict == "remedy"]
                 return planned_remedy(plan, phase.name, remedy, verdict_at=asked[occurrence - 1].checked_at)
-    return plan.step(step_id)
+    retired = next((step for step in plan.retired if step.id == step_id), None)
+    return plan.step(step_id) if retired is None else retired
 
 
 def _up_to(phase: str) -> tuple[str, ...]:
@@ -97,9 +101,10 @@ def _up_to(phase: str) -> tuple[str, ...]:
 
 def _gate_at(ledger: Ledger, edition: str, plan: Plan, phase: str) -> datetime:
     check = ledger.last_check(edition, phase)
+    gate_at = plan.phase(phase).gate_at
     if check is not None and check.next_check_at is not None:
-        return check.next_check_at
-    return plan.phase(phase).gate_at
+        return max(check.next_check_at, gate_at)  # a shift may have moved the phase's end behind the next reading
+    return gate_at
 
 
 def _next_announcement(

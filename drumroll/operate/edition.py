@@ -8,7 +8,7 @@ from functools import lru_cache
 from drumroll.capability import Capability
 from drumroll.channels.registry import capability_for, parse_options
 from drumroll.ledger.ledger import Ledger, open_ledger
-from drumroll.ledger.model import NewDelivery
+from drumroll.ledger.model import DecisionRow, NewDelivery
 from drumroll.plan.model import Plan, PlannedStep
 from drumroll.words.render import Words
 
@@ -50,8 +50,8 @@ def capabilities_of(plan: Plan) -> dict[str, Capability]:
     return {name: capability_for(spec.kind, parse_options(spec.kind, spec.options)) for name, spec in channels.items()}
 
 
-def begin(plan: Plan, *, ledger: Ledger, rehearsal: bool, now: datetime) -> bool:
-    """Store the plan and every delivery it promises to a group, in one transaction.
+def begin(plan: Plan, *, ledger: Ledger, rehearsal: bool, now: datetime, approval: DecisionRow | None = None) -> bool:
+    """Store the plan, every delivery it promises to a group and who approved it, in one transaction.
 
     Returns False when the edition exists already: then it goes on with the plan that was stored when it began.
     """
@@ -67,6 +67,7 @@ def begin(plan: Plan, *, ledger: Ledger, rehearsal: bool, now: datetime) -> bool
         deliveries=rows,
         rehearsal=rehearsal,
         now=now,
+        approval=approval,
     )
 
 

@@ -1,14 +1,17 @@
 """From a launch file to a running edition, and from a running edition to its end."""
 
 import os
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from drumroll.check import check_file
 from drumroll.clock import VirtualClock, current_clock
 from drumroll.errors import DrumrollError
+from drumroll.fit import judge_fit
 from drumroll.ledger.ledger import Ledger, default_url, open_ledger
-from drumroll.ledger.model import EditionRow
+from drumroll.ledger.model import DecisionRow, EditionRow
+from drumroll.operate.approval import Call, approval_to_begin, see_that_it_goes_on
 from drumroll.operate.edition import Where, begin
 from drumroll.operate.open_channels import try_channels
 from drumroll.operate.story import log
@@ -26,36 +29,91 @@ def ledger_at(ledger: str | None, project: Path) -> str:
     return ledger or os.environ.get("DRUMROLL_LEDGER") or default_url(project)
 
 
-async def open_edition(file: Path, *, opens: str | None = None, ledger: str | None = None) -> Where:
-    """Begin the edition that `file` describes, or pick it up where it stands.
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a call leads to: the edition that goes on as `row` stands, or one that begins, with its `approval` if any."""
 
-    Its channels are tried first, so that a launch that cannot speak does not begin. An edition that has begun goes on
-    with the plan it began with, whatever the file says now. Raises LaunchRefusedError with every finding, UsageError
-    for a missing file, DrumrollError when the file has become another edition while one of this launch is under way,
-    when `opens` asks for another time on an edition's day, or when all of it lies in the past.
+    plan: Plan
+    row: EditionRow | None
+    approval: DecisionRow | None
+
+
+def look_up(plan: Plan, store: Ledger, call: Call, *, now: datetime) -> Opening:
+    """Whether `plan`, just compiled, begins or goes on; writes nothing.
+
+    Raises DrumrollError when the file has become another edition while one of this launch is under way, when
+    `call.opens` asks for another time on an edition's day, when all of it lies in the past, and when the approval is
+    missing or is for another plan.
     """
-    checked = check_file(file, opens=opens)
-    plan = checked.accepted()
-    where = Where(plan.edition, ledger_at(ledger, checked.project), str(checked.project))
-    store, now = open_ledger(where.ledger), current_clock().now()
+    plan = as_begun(plan, store)
     begun = {row.id: row for row in store.editions()}
     if (row := begun.get(plan.edition)) is None:
-        _see_that_it_may_begin(plan, begun, opens, now)
-        await try_channels(plan, where.project)
-        begin(plan, ledger=store, rehearsal=False, now=now)
-        return where
-    if opens is not None and row.opens_at != plan.opens:
+        _see_that_it_may_begin(plan, begun, call.opens, now)
+        return Opening(plan, None, approval_to_begin(call, plan, now=now))
+    if call.opens is not None and row.opens_at != plan.opens:
         raise DrumrollError(
             f"has begun with another opening on that day ({row.opens_at:%H:%M} UTC)",
             where=row.id,
             remedy="an edition is named by its day: choose another day, or go on with that one",
         )
+    see_that_it_goes_on(call, row.id, store.plan_hash(row.id))
+    return Opening(plan, row, None)
+
+
+async def open_edition(
+    file: Path,
+    *,
+    opens: str | None = None,
+    ledger: str | None = None,
+    approved: str | None = None,
+    by: str | None = None,
+) -> Where:
+    """Begin the edition that `file` describes, or pick it up where it stands.
+
+    Its channels are tried first, so that a launch that cannot speak does not begin. An edition that has begun goes on
+    with the plan it began with, whatever the file says now. `approved`, 8 digits or more of the hash of that plan, is
+    what `by` approved. Raises LaunchRefusedError with every finding, UsageError for a missing file, and what `look_up`
+    raises.
+    """
+    checked = check_file(file, opens=opens)
+    url, now = ledger_at(ledger, checked.project), current_clock().now()
+    store = open_ledger(url)
+    found = look_up(checked.accepted(), store, Call(file, opens, approved, by), now=now)
+    plan, row = found.plan, found.row
+    where = Where(plan.edition, url, str(checked.project))
+    if row is None:
+        await try_channels(plan, where.project)
+        if not begin(plan, ledger=store, rehearsal=False, now=now, approval=found.approval):
+            # Another engine was faster, perhaps with another plan.
+            return await open_edition(file, opens=opens, ledger=ledger, approved=approved, by=by)
+        _record_override(where, store, now)
+        return where
     await try_channels(where.plan(), where.project)
     if store.plan_hash(plan.edition) != plan.hash and not row.rehearsal:
         log.warning("%s has changed since %s began; the edition goes on with the plan it began with", file, row.id)
+    if not row.rehearsal:
+        _record_override(where, store, now)  # a process may have died between the beginning and this
     if row.state == "held":
         store.set_edition_state(plan.edition, "running", now=now)
     return where
+
+
+def as_begun(plan: Plan, ledger: Ledger) -> Plan:
+    """`plan` by the name of the edition it belongs to: one that was shifted to this opening keeps its first day's."""
+    rows = ledger.editions()
+    if any(row.id == plan.edition for row in rows):
+        return plan
+    ours = (row for row in rows if row.launch == plan.launch.name and row.state in {"running", "held"})
+    shifted = next((row.id for row in ours if row.opens_at == plan.opens), plan.edition)
+    return plan.model_copy(update={"edition": shifted})
+
+
+def _record_override(where: Where, store: Ledger, now: datetime) -> None:
+    """Write down, once, who lets an edition run that the fit check refuses."""
+    fit = judge_fit(where.plan().launch)
+    if fit is None or fit.overridden is None or store.decisions(where.edition, "fit"):
+        return
+    store.decide(where.edition, "fit", "override", by=fit.overridden.by, reason=fit.overridden.reason, now=now)
 
 
 def _see_that_it_may_begin(plan: Plan, begun: dict[str, EditionRow], opens: str | None, now: datetime) -> None:

@@ -149,7 +149,7 @@ def _steps(
     findings: Findings,
     template_for: TemplateFor,
 ) -> list[PlannedStep]:
-    steps = []
+    steps, everyone = [], launch.group_ids()
     for name, phase in launch.phases.items():
         for index, step in enumerate(phase.steps):
             path = ("phases", name, "steps", index)
@@ -160,7 +160,7 @@ def _steps(
             _check_inside(due, phases[name], path, zone, findings)
             target = _target(step, due, path, zone, opening, findings)
             moments = _moments(step.vars, (*path, "vars"), zone, opening, findings)
-            steps.append(_planned(launch, name, step, due, template, target, moments))
+            steps.append(_planned(everyone, name, step, due, template, target, moments))
     return steps
 
 
@@ -220,7 +220,7 @@ def _check_remedy_moments(launch: Launch, zone: ZoneInfo, opening: datetime, fin
 
 
 def _planned(
-    launch: Launch,
+    everyone: tuple[str, ...],
     phase: PhaseName,
     step: Step,
     due: datetime,
@@ -242,7 +242,7 @@ def _planned(
         vars=_plain(step.vars),
         moments=moments,
         keeps=step.keeps,
-        groups=step.to or launch.group_ids(),
+        groups=step.to or everyone,
         segment=step.segment,
         reveals=step.reveals,
         on_late=step.on_late or on_late,

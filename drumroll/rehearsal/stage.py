@@ -46,6 +46,23 @@ def set_stage(plan: Plan, *, project: Path, out: Path) -> tuple[Where, datetime]
     return Where(plan.edition, url, str(project)), starts
 
 
+def last_call(text: str, plan: Plan) -> datetime:
+    """The instant (UTC) at which `--until` stops a rehearsal of `plan`: a moment as in its launch file.
+
+    UsageError for what is no moment, and for one before anything happens or after the last gate can be read.
+    """
+    zone = ZoneInfo(plan.launch.timezone)
+    try:
+        at = instant(text, zone=zone, opens=plan.opens)
+    except (MomentError, OverflowError) as error:
+        raise UsageError(str(error), where="--until") from error
+    starts, ends = curtain(offline(plan, Path())), plan.phases[-1].latest
+    if not starts <= at <= ends:
+        where, when = ("before", f"starts {moment(starts, zone)}") if at < starts else ("after", f"ends {moment(ends, zone)}")
+        raise UsageError(f"{moment(at, zone)} is {where} the launch", where="--until", remedy=f"it {when}")
+    return at
+
+
 def _see_that_nothing_is_lost(out: Path, url: str) -> None:
     """A rehearsal clears its folder: never one that holds a live launch's memory."""
     if not (out / "ledger.db").exists():

@@ -3,6 +3,8 @@
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from drumroll.plan.model import Plan, PlannedStep
+
 NOTHING = "–"
 
 
@@ -65,3 +67,9 @@ def _clock_format(at: datetime) -> str:
 def local(at: datetime, zone: ZoneInfo, *, seconds: bool = False) -> str:
     """`Sat 2027-01-16 12:00` in the launch's zone."""
     return f"{at.astimezone(zone):%a %Y-%m-%d %H:%M:%S}" if seconds else f"{at.astimezone(zone):%a %Y-%m-%d %H:%M}"
+
+
+def audience(plan: Plan, step: PlannedStep) -> str:
+    """Whom a step goes to: `all groups`, `east, west`, `silent members of east`."""
+    groups = "all groups" if step.groups == plan.launch.group_ids() else ", ".join(step.groups)
+    return f"{step.segment} members of {groups}" if step.segment else groups

@@ -8,12 +8,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from drumroll.clock import current_clock
-from drumroll.errors import UsageError
 from drumroll.metrics.registry import METRICS
 from drumroll.operate.edition import Where
 from drumroll.report import display
 from drumroll.report.account import Account, account
 from drumroll.report.bars import asked, bar, measured
+from drumroll.report.place import write_page
 from drumroll.report.standing import OPEN_QUESTIONS, done_command, resolve_command
 from drumroll.words.pages import render_page
 
@@ -47,18 +47,9 @@ def write_report(where: Where, out: Path | None = None, *, now: datetime | None 
     when the folder of `out` is not there, the report cannot be written or the page template is missing, WordsError when
     the template is broken.
     """
-    path = out or Path(where.project) / ".drumroll" / "reports" / f"{where.edition}.html"
-    if out is not None and not out.parent.is_dir():
-        raise UsageError("no such folder", where=str(out.parent), remedy="create it, or give another path with --out")
     html = report_html(account_of(where, now=now), Path(where.project))
-    try:
-        if out is None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(html, encoding="utf-8")
-    except OSError as error:
-        what = f"the report cannot be written ({error.strerror})"
-        raise UsageError(what, where=str(path), remedy="give another path with --out") from error
-    return path
+    default = Path(where.project) / ".drumroll" / "reports" / f"{where.edition}.html"
+    return write_page(html, out, default=default, what="the report")
 
 
 def report_html(told: Account, project: Path) -> str:

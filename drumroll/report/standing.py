@@ -72,7 +72,8 @@ def as_of(ledger: Ledger, edition: EditionRow, *, now: datetime) -> datetime:
         return now
     read = [check.checked_at for check in ledger.checks(edition.id)]
     moved = [row.updated_at for row in ledger.deliveries(edition.id) if row.updated_at is not None]
-    return max([edition.created_at, *read, *moved])
+    decided = [row.at for row in ledger.decisions(edition.id)]  # to stop before its end, too
+    return max([edition.created_at, *read, *moved, *decided])
 
 
 def standing(ledger: Ledger, plan: Plan, edition: EditionRow, *, now: datetime) -> Standing:

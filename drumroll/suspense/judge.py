@@ -5,13 +5,16 @@ from drumroll.launchfile.models import Launch
 from drumroll.suspense.registry import RULES
 from drumroll.suspense.rule import Subject
 
+_ONLY_BY_NAME = "only somebody of the team takes that on: `fit.override: {by: NAME, reason: WHY}`"
+
 
 def known_waivers(launch: Launch, findings: Findings) -> None:
     """Report every waiver of something that is no rule of suspense."""
     for name in launch.waive:
         if name not in RULES:
             what = f'"{name}" is no rule that can be waived'
-            findings.add("waive/unknown", ("waive", name), what, did_you_mean(name, RULES))
+            remedy = _ONLY_BY_NAME if name.startswith("fit/") else did_you_mean(name, RULES)
+            findings.add("waive/unknown", ("waive", name), what, remedy)
 
 
 def judge_launch(subject: Subject, findings: Findings) -> None:

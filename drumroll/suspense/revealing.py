@@ -65,7 +65,7 @@ EARLY = Rule(
         "ask `{% if facts.x is defined %}`."
     ),
     check=_early,
-    example=(Edit("{{ teaser.when }}", "{{ teaser.when }} {{ facts.link }}", file="en/recruit/announcement.md.j2"),),
+    example=(Edit("We will go first", "{{ facts.closes | when }} it ends", file="en/recruit/prompt.md.j2"),),
 )
 TWICE = Rule(
     id="reveal/twice",

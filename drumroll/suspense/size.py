@@ -6,17 +6,18 @@ from drumroll.suspense.rule import Breach, Edit, Rule, Subject
 
 
 def _fits(subject: Subject) -> Iterator[Breach]:
+    channels: dict[tuple[str, ...], list[str]] = {}  # most steps go to the same groups
     for step in subject.steps:
         worst = subject.worst.get(step.id)
         if worst is None:
             continue
-        size, told = len(worst.encode()), set()
-        for group in step.groups:
-            channel = subject.channel_of[group]
+        if step.groups not in channels:
+            channels[step.groups] = list(dict.fromkeys(subject.channel_of[group] for group in step.groups))
+        size = len(worst.encode())
+        for channel in channels[step.groups]:
             capability = subject.capabilities.get(channel)
-            if channel in told or capability is None or capability.max_bytes is None or size <= capability.max_bytes:
+            if capability is None or capability.max_bytes is None or size <= capability.max_bytes:
                 continue
-            told.add(channel)
             what = f"{size:,} bytes at worst are more than channel {channel} takes ({capability.max_bytes:,})"
             yield Breach(subject.places[step.id], what, f"shorten templates/{step.template}")
 

@@ -39,14 +39,19 @@ TOPICS = Rule(
         "something important and says that it will not be told yet."
     ),
     check=_topics,
-    example=(Edit("        topic: the problem we could not leave alone\n", ""),),
+    example=(
+        Edit(
+            '      - id: the-problem\n        at: "D-6 19:00"\n        topic: the problem we could not leave alone\n',
+            '      - id: the-problem\n        at: "D-6 19:00"\n',
+        ),
+    ),
 )
 ORDER = Rule(
     id="teaser/order",
     title="Numbered announcements do not share an instant",
     reason="Which of two messages at one instant teases the other is anybody's guess, and different in each group.",
     check=_order,
-    example=(Edit('at: "D-4 19:00"\n        topic: the one thing', 'at: "D-3 19:00"\n        topic: the one thing'),),
+    example=(Edit('        at: "D 19:00"\n        topic: your', '        at: "D 12:00"\n        topic: your'),),
 )
 TEASED = Rule(
     id="teaser/missing",

@@ -1,5 +1,6 @@
 """Gathers the template sources a launch uses, so that the plan can carry them."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path as FilePath
 
@@ -11,7 +12,7 @@ from drumroll.launchfile.strict import Path
 from drumroll.plan.said import Use
 from drumroll.words.names import names_used, with_included
 from drumroll.words.sandbox import message_of
-from drumroll.words.templates import SUFFIX, candidates, source_of
+from drumroll.words.templates import SUFFIX, candidates, locales, source_for
 
 
 @lru_cache(maxsize=2_000)
@@ -22,10 +23,16 @@ def _analysed(name: str, source: str) -> tuple[tuple[Use, ...], tuple[str | None
 
 
 class Collected:
-    """Sources by name, and which template each step uses. Every problem is reported once, at the step that needs it."""
+    """Sources by name, and which template each step uses. Every problem is reported once, at the step that needs it.
 
-    def __init__(self, project: FilePath, launch: Launch, findings: Findings) -> None:
+    They come from the project's files or, with `stored`, from there alone: finished ones, as a plan carries them.
+    """
+
+    def __init__(
+        self, project: FilePath, launch: Launch, findings: Findings, stored: Mapping[str, str] | None = None
+    ) -> None:
         self._project = project
+        self._stored = stored
         self._findings = findings
         self._launch = launch
         self._by_step: dict[str, str | None] = {}
@@ -62,9 +69,11 @@ class Collected:
         self._add(found, path)
 
     def _source(self, name: str, path: Path) -> str | None:
+        if self._stored is not None:
+            return self._stored.get(name)
         if name not in self._on_disk:
             try:
-                self._on_disk[name] = source_of(self._project, name)
+                self._on_disk[name] = source_for(self._project, self._launch, name)
             except (ValueError, OSError) as error:
                 what = f"templates/{name} cannot be read: {error}"
                 self._findings.add("template/unreadable", path, what, "save it as UTF-8 text")
@@ -100,10 +109,10 @@ class Collected:
                 self._add(other, path, by=name)
 
     def _remedy(self, names: list[str], phase: str, step: Step | RemedyStep) -> str:
-        root = self._project / "templates" / self._launch.locale
-        files = sorted(root.rglob(f"*{SUFFIX}"))
+        roots = [self._project / "templates" / locale for locale in locales(self._launch)]
+        files = [file.relative_to(root) for root in roots for file in sorted(root.rglob(f"*{SUFFIX}"))]
         if step.template:
-            word, known = step.template, [file.relative_to(root).as_posix().removesuffix(SUFFIX) for file in files]
+            word, known = step.template, [file.as_posix().removesuffix(SUFFIX) for file in files]
         else:
             word, known = step.id, [file.name.removesuffix(SUFFIX) for file in files if file.parent.name == phase]
         return did_you_mean(word, known, otherwise="create one of: " + ", ".join(f"templates/{name}" for name in names))

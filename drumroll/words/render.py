@@ -86,6 +86,7 @@ class Words:
         }
         self._telling = _Telling(self._local(plan.opens), worst=False, said=[])
         self._first_told = self._facts_by_instant()
+        self._everywhere = self._in_every_text()
 
     def text(self, step: PlannedStep, *, now: datetime) -> str:
         """The finished text of `step` when it is `now` (UTC). Raises WordsError as `read` does."""
@@ -214,22 +215,29 @@ class Words:
         plain = {name: value for name, value in values.items() if not isinstance(value, MomentValue)}
         return plain | {name: self._local(at) for name, at in moments.items() if name in values}
 
+    def _in_every_text(self) -> dict[str, Any]:
+        """What is the same for every step."""
+        launch = self.plan.launch
+        return {
+            "launch": Named("launch", {"name": launch.name, "title": launch.title}),
+            "product": Named("product", launch.product.model_dump()),
+            "team": Named("team", {"name": launch.team.name}),
+            "promises": Named("promises", launch.promises),
+            "opens": self._local(self.plan.opens),
+        }
+
     def _context(self, step: PlannedStep, now: datetime) -> dict[str, Any]:
         launch, local_now = self.plan.launch, self._local(now)
         target = step.counts_to or self.plan.opens
         teaser = self.teaser(step, now=now)
         told = {"label": self.label(step), "number": step.number, "topic": step.topic, "kind": step.kind}
         return {
-            "launch": Named("launch", {"name": launch.name, "title": launch.title}),
-            "product": Named("product", launch.product.model_dump()),
-            "team": Named("team", {"name": launch.team.name}),
+            **self._everywhere,
             "facts": Named("facts", self._facts(step)),
             "vars": Named("vars", {**step.vars, **self._values(step.moments, step.moments)}),
-            "promises": Named("promises", launch.promises),
             "promise": launch.promises.get(step.keeps or ""),
             "step": Named("step", told),
             "teaser": None if teaser is None else Named("teaser", teaser, lambda *told: self._tell_teaser(step, *told)),
-            "opens": self._local(self.plan.opens),
             "counts_to": self._local(target),
             "left": self._left(target, now),
             "now": local_now,

@@ -1,0 +1,69 @@
+"""A correction's words: drafted once from the project's template, then kept as they are."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from drumroll.errors import UsageError
+from drumroll.launchfile.models import Launch
+from drumroll.plan.model import Plan, PlannedStep
+from drumroll.words import phrases as say
+from drumroll.words.render import Words
+from drumroll.words.sandbox import Named
+from drumroll.words.simplified import SIMPLIFIED, TRADITIONAL, simplified_source
+from drumroll.words.templates import SUFFIX, locales, source_of
+
+_TEMPLATE = f"corrections/correction{SUFFIX}"
+
+
+class _Draft(Words):
+    """Words that also know `changes`: what was told, and what is so now."""
+
+    def __init__(self, plan: Plan, changes: Sequence[dict[str, str | None]]) -> None:
+        super().__init__(plan)
+        self._changes = [Named("change", change) for change in changes]
+
+    def _context(self, step: PlannedStep, now: datetime) -> dict[str, Any]:
+        return super()._context(step, now) | {"changes": self._changes}
+
+
+def draft(
+    plan: Plan, step: PlannedStep, changes: Sequence[dict[str, str | None]], *, project: Path, now: datetime
+) -> str:
+    """The text of a correction: `templates/<locale>/corrections/correction.md.j2` over `changes`.
+
+    Each change has `label` (the announcement's number as members saw it, or ""), `said` and `now` (None: it is off).
+    UsageError when the project has no such template, WordsError when it is broken.
+    """
+    name, source = _source(project, plan.launch)
+    drafted = plan.model_copy(update={"templates": {**plan.templates, name: source}})
+    return _Draft(drafted, changes).text(step.model_copy(update={"template": name}), now=now)
+
+
+def full_time(plan: Plan, at: datetime) -> str:
+    """A point in time with its weekday and date: nobody misreads it on another day."""
+    words = Words(plan)
+    local = at.astimezone(words.zone)
+    day = say.day(words.phrases, local)
+    return f"{day}{'' if day.endswith('）') else ', '}{say.clock(local)}"  # a full-width bracket brings its own room
+
+
+def literal(text: str) -> str:
+    """A template source that says exactly `text`."""
+    return re.sub(r"\{(?=[{%#])", "{{ '{' }}", text)
+
+
+def _source(project: Path, launch: Launch) -> tuple[str, str]:
+    for locale in locales(launch):
+        source = source_of(project, name := f"{locale}/{_TEMPLATE}")
+        if source is not None and (launch.locale, locale) == (SIMPLIFIED, TRADITIONAL):
+            source = simplified_source(source, launch.protected_terms)
+        if source is not None:
+            return name, source
+    raise UsageError(
+        "no words for a correction",
+        where=str(project / "templates" / launch.locale / _TEMPLATE),
+        remedy="copy templates/*/corrections from a fresh project, or give the text with --notice FILE",
+    )

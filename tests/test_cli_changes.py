@@ -1,0 +1,262 @@
+"""`plan --diff`, `apply` and `shift` from the outside, on an edition of the kettle that is half told."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from drumroll.clock import VirtualClock, using_clock
+from drumroll.ledger.ledger import default_url
+from drumroll.operate.edition import Where, begin
+from drumroll.operate.opening import open_edition
+from tests.driver import drive
+from tests.launch_files import SERIAL, drumroll, new_project
+
+ROOT = Path(__file__).parent.parent
+EDITION = "kettle@2027-01-16"
+FILE = "configs/kettle.yaml"
+
+
+class Kettle:
+    """The project, its edition at D-4 19:00 with three steps told, and the command on the edition's clock."""
+
+    def __init__(self, root):
+        self.project = new_project(root)
+        self.project.template("en/recruit/welcome.md.j2", "We open {{ opens | day }} at {{ opens | clock }}. " + SERIAL)
+        words = "en/corrections/correction.md.j2"
+        self.project.template(words, (ROOT / "templates" / words).read_text())
+        plan = self.project.plan()
+        self.where = Where(plan.edition, default_url(root), str(root))
+        self.clock = VirtualClock(plan.phases[0].starts)
+        begin(plan, ledger=self.ledger, rehearsal=False, now=self.clock.now())
+        asyncio.run(drive(self.where, "recruit", self.clock, beats=6))
+
+    @property
+    def ledger(self):
+        return self.where.open()
+
+    def run(self, *arguments):
+        with using_clock(self.clock):
+            return drumroll(*arguments)
+
+    def json(self, *arguments):
+        ran = self.run(*arguments, "--json")
+        assert ran.code == 0, ran.err
+        return json.loads(ran.out)
+
+    def hash(self):
+        return self.json("plan", FILE, "--diff")["to_hash"]
+
+    def apply(self, *options):
+        return self.run("apply", FILE, "--approve", self.hash(), "--by", "Ann", *options)
+
+    def shift(self, to, *options):
+        dry = self.json("shift", "kettle", to, "--dry-run", *options)
+        return self.run("shift", "kettle", to, "--approve", dry["to_hash"], "--by", "Ann", *options)
+
+
+@pytest.fixture
+def kettle(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DRUMROLL_LEDGER", raising=False)
+    made = Kettle(tmp_path)
+    yield made
+    made.ledger.close()
+
+
+def masked(document):
+    """The document with hashes as words, so that a rule or a schema may change without a new snapshot."""
+    return re.sub(r'"[0-9a-f]{64}"', '"HASH"', json.dumps(document, ensure_ascii=False, indent=1))
+
+
+def test_the_json_of_a_difference(kettle, snapshot):
+    project = kettle.project
+    project.change("topic: price and terms", "topic: the price").change('at: "T-2h"', 'at: "T-3h"')
+    project.change(
+        "      - id: terms\n",
+        '      - id: evening\n        at: "D-1 20:00"\n        topic: an evening\n      - id: terms\n',
+    )
+    project.change("mystery: somebody you have met", "mystery: an old friend")
+    nudge = '      - id: nudge\n        at: "D-2 12:00"\n        kind: prompt\n        segment: silent\n        to: [east]\n'
+    project.change(nudge, "").change('opens: "2027-01-16 12:00"', 'opens: "2027-01-17 12:00"')
+    assert masked(kettle.json("plan", FILE, "--diff")) == snapshot
+
+
+def test_a_difference_for_people(kettle, snapshot):
+    project = kettle.project.change("mystery: somebody you have met", "mystery: an old friend")
+    project.change('at: "T-2h"', 'at: "T-3h"').change('opens: "2027-01-16 12:00"', 'opens: "2027-01-17 12:00"')
+    assert re.sub(r"\b([0-9a-f]{64}|[0-9a-f]{12})\b", "HASH", kettle.run("plan", FILE, "--diff").out) == snapshot
+
+
+def test_a_difference_needs_an_edition_under_way(kettle):
+    kettle.ledger.set_edition_state(EDITION, "done", kettle.clock.now())
+    ran = kettle.run("plan", FILE, "--diff")
+    assert (ran.code, "no edition of kettle is under way" in ran.err) == (1, True)
+
+
+def test_a_difference_takes_no_other_opening(kettle):
+    assert kettle.run("plan", FILE, "--diff", "--opens", "2027-01-17 12:00").code == 2
+
+
+def test_a_file_with_findings_is_not_compared(kettle):
+    kettle.project.change("mystery: somebody", "mystary: somebody")
+    ran = kettle.run("plan", FILE, "--diff")
+    assert (ran.code, 'unknown key "mystary"' in ran.err) == (1, True)
+
+
+def test_nothing_changed_is_said_and_is_no_error(kettle):
+    ran = kettle.run("apply", FILE)
+    assert (ran.code, ran.out.startswith("nothing to apply: kettle@2027-01-16 runs this plan already")) == (0, True)
+    assert kettle.json("apply", FILE)["version"] is None
+
+
+def test_a_plan_nobody_approved_is_not_applied(kettle):
+    kettle.project.change("topic: price and terms", "topic: the price")
+    ran = kettle.run("apply", FILE)
+    assert ran.code == 1
+    assert f"look with `drumroll plan {FILE} --diff`, then add --approve {kettle.hash()[:12]}" in ran.err
+    assert kettle.ledger.edition(EDITION).plan_version == 1
+
+
+@pytest.mark.parametrize("given", ["abcdef12", "{hash:.7}", "{hash}0", ""])
+def test_what_was_approved_must_be_what_is_here(kettle, given):
+    kettle.project.change("topic: price and terms", "topic: the price")
+    wanted = kettle.hash()
+    ran = kettle.run("apply", FILE, "--approve", given.format(hash=wanted), "--by", "Ann")
+    assert (ran.code, f"then approve {wanted[:12]}" in ran.err) == (1, True)
+
+
+def test_a_change_needs_a_name(kettle):
+    kettle.project.change("topic: price and terms", "topic: the price")
+    ran = kettle.run("apply", FILE, "--approve", kettle.hash()[:8])
+    assert (ran.code, "--by NAME" in ran.err) == (2, True)
+
+
+def test_an_approved_plan_is_applied_and_signed(kettle):
+    kettle.project.change("topic: price and terms", "topic: the price")
+    wanted = kettle.hash()
+    ran = kettle.run("apply", FILE, "--approve", wanted[:8].upper(), "--by", "Ann", "--reason", "shorter")
+    assert (ran.code, ran.out) == (0, f"{EDITION} runs plan {wanted[:12]} now (version 2)\n")
+    (decision,) = kettle.ledger.decisions(EDITION, "plan")
+    assert (decision.choice, decision.by, decision.reason) == (f"apply {wanted[:12]}", "Ann", "shorter")
+    assert kettle.where.plan().step("terms").topic == "the price"
+
+
+def test_an_apply_that_breaks_promises_corrects_them(kettle):
+    kettle.project.change("mystery: somebody you have met", "mystery: an old friend")
+    ran = kettle.apply("--correct-at", "D-3 09:00")
+    assert "We told you somebody you have met (No. 02). It is now an old friend." in ran.out
+    assert {row.state for row in kettle.ledger.deliveries(EDITION, step="correction-1")} == {"due"}
+    document = kettle.json("plan", FILE, "--diff")
+    assert (document["promises_broken"], document["removed"]) == ([], [])
+
+
+def test_a_step_taken_out_is_cancelled_and_every_command_still_works(kettle):
+    kettle.project.change('      - id: terms\n        at: "D-1 23:00"\n        topic: price and terms\n', "")
+    assert kettle.apply().code == 0
+    assert {row.state for row in kettle.ledger.deliveries(EDITION, step="terms")} == {"cancelled"}
+    templates = kettle.project.root / "templates" / "pages"
+    templates.symlink_to(ROOT / "templates" / "pages")
+    for command in (
+        ("status",),
+        ("today", "--all"),
+        ("deliveries", EDITION),
+        ("deliveries", EDITION, "--step", "terms"),
+        ("report", EDITION),
+    ):
+        ran = kettle.run(*command)
+        assert (command, ran.code, ran.err) == (command, 0, "")
+
+
+def test_a_shift_shows_moves_promises_and_its_correction(kettle, snapshot):
+    ran = kettle.run("shift", "kettle", "+1d", "--dry-run")
+    assert ran.code == 0
+    assert re.sub(r"\b[0-9a-f]{12}\b", "HASH", ran.out) == snapshot
+    assert kettle.ledger.edition(EDITION).plan_version == 1
+
+
+def test_a_shift_is_written_and_the_file_is_told_of(kettle):
+    ran = kettle.shift("+1d", "--reason", "the warehouse")
+    assert ran.code == 0
+    assert ran.out.endswith(
+        'write it into the launch file, so that file and edition agree:\n  opens: "2027-01-17 12:00"\n'
+    )
+    kettle.project.change('opens: "2027-01-16 12:00"', 'opens: "2027-01-17 12:00"')
+    document = kettle.json("plan", FILE, "--diff")
+    assert (document["from_hash"], document["opens"]) == (document["to_hash"], document["file_opens"])
+    assert kettle.ledger.edition(EDITION).opens_at == kettle.where.plan().opens
+
+
+def test_a_run_finds_its_edition_again_by_the_shifted_opening(kettle):
+    kettle.shift("+1d")
+    kettle.project.change('opens: "2027-01-16 12:00"', 'opens: "2027-01-17 12:00"')
+    with using_clock(kettle.clock):
+        where = asyncio.run(open_edition(kettle.project.file, ledger=kettle.where.ledger))
+    assert where.edition == EDITION
+
+
+def test_a_shift_to_an_earlier_hour_is_written_with_a_minus(kettle):
+    document = kettle.json("shift", "kettle", "-2h", "--dry-run")
+    assert (document["to"], document["version"]) == ("2027-01-16T02:00:00Z", None)
+    assert [moved["id"] for moved in document["moved"]] == ["two-hours", "order"]
+
+
+def test_the_json_of_a_shift(kettle):
+    wanted = kettle.json("shift", EDITION, "+1d", "--dry-run")
+    done = kettle.json("shift", EDITION, "+1d", "--approve", wanted["to_hash"][:12], "--by", "Ann")
+    assert done == wanted | {"version": 2}
+    assert set(done["correction"]) == {"id", "due", "groups", "text"}
+
+
+def test_a_shift_without_a_correction_says_why(kettle):
+    assert kettle.shift("+1d", "--no-correction", "told by voice").code == 0
+    (decision,) = kettle.ledger.decisions(EDITION, "correction")
+    assert (decision.choice, decision.reason) == ("none", "told by voice")
+    assert kettle.ledger.deliveries(EDITION, step="correction-1") == []
+
+
+def test_ones_own_notice_is_sent_instead(kettle, tmp_path):
+    (tmp_path / "notice.txt").write_text("One day later. Sorry!\n")
+    assert "One day later. Sorry!" in kettle.shift("+1d", "--notice", "notice.txt").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("+0d",), "it opens then already"),
+        (("soon",), '"soon"'),
+        (("--dryrun",), "no such option: --dryrun"),
+        (("+1d", "--dry-run", "--no-correction", "x", "--correct-at", "D-3 09:00"), "nothing to correct"),
+        (("+1d", "--dry-run", "--no-correction", " "), "goes on record"),
+        (("+1d", "--dry-run", "--correct-at", "D-6 09:00"), "has passed"),
+        (("+1d", "--dry-run", "--correct-at", "later"), "--correct-at"),
+        (("+1d", "--dry-run", "--notice", "none.txt"), "none.txt"),
+    ],
+)
+def test_a_call_that_cannot_be_meant_is_a_usage_error(kettle, arguments, message):
+    ran = kettle.run("shift", "kettle", *arguments)
+    assert (ran.code, message in ran.err) == (2, True), ran.err
+
+
+def test_an_unknown_launch_is_not_shifted(kettle):
+    assert kettle.run("shift", "pan", "+1d").code == 1
+
+
+def test_a_shift_into_the_past_is_refused_with_the_list(kettle):
+    ran = kettle.run("shift", "kettle", "-3d", "--dry-run")
+    assert ran.code == 1
+    assert "the-host would be due Sun 2027-01-10 20:00, which has passed" in ran.err
+
+
+def test_an_edition_that_is_over_is_left_alone(kettle):
+    kettle.ledger.set_edition_state(EDITION, "aborted", kettle.clock.now())
+    ran = kettle.run("shift", EDITION, "+1d")
+    assert (ran.code, "is aborted" in ran.err) == (1, True)
+
+
+def test_without_words_for_a_correction_the_remedy_is_named(kettle):
+    (kettle.project.root / "templates/en/corrections/correction.md.j2").unlink()
+    ran = kettle.run("shift", "kettle", "+1d", "--dry-run")
+    assert (ran.code, "--notice FILE" in ran.err) == (2, True)
