@@ -61,13 +61,14 @@ class VirtualClock:
         return self._now
 
     async def sleep_until(self, at: datetime) -> None:
-        beyond = self._stops_at is not None and at > self._stops_at
-        to = self._stops_at if self._stops_at is not None and beyond else at
+        if at <= self._now:
+            return
+        to = at if self._stops_at is None else min(at, self._stops_at)
         if to > self._now:
             if self.on_advance is not None:
                 await self.on_advance(self._now, to)
             self._now = to
-        if beyond:
+        if to < at:
             raise TimeIsUpError
 
 

@@ -34,8 +34,8 @@ async def launch(
     """Gather people, earn attention and trust, open the sale to people who are waiting, close the loop.
 
     Run it again after any stop: what was sent stays sent, what is due goes out. A held gate ends the run as
-    `Completed` with the name Held; decide, then run it again. `approved` is the hash, or its first 8 digits and more, of
-    the one plan that may run, and `approved_by` the name of who looked at it.
+    `Completed` with the name Held; decide, then run it again. `approved` is the hash of the one plan that may
+    run, or its first 8 digits or more, and `approved_by` the name of who looked at it.
     """
     where = await open_launch(file, opens, ledger, approved, approved_by)
     if (state := over(where)) is not None:

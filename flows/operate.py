@@ -37,7 +37,7 @@ async def operate(phase: str, where: Where) -> str:
 async def see_out(where: Where, phase: str, within: timedelta | None = None) -> None:
     """What is still on its way when a phase is over gets its time: retries, and leases of a process that died."""
     while (beat := next_leftover(where, phase, now=current_clock().now(), within=within)) is not None:
-        if await wait_until(beat.at):
+        if await wait_until(beat.at) and next_leftover(where, phase, now=current_clock().now()) == beat:
             await say(where, beat)
 
 

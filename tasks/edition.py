@@ -13,7 +13,7 @@ from drumroll.operate.opening import close_edition, ended, find_edition, open_ed
 async def open_launch(
     file: str, opens: str | None, ledger: str | None, approved: str | None, approved_by: str | None
 ) -> Where:
-    """Store the plan if it is the approved one, or pick up the edition where it stands; and see that its channels can work."""
+    """Store the plan, or pick up the edition where it stands; see that it is approved, and that its channels work."""
     return await open_edition(Path(file), opens=opens, ledger=ledger, approved=approved, by=approved_by)
 
 

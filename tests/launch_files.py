@@ -170,6 +170,10 @@ class Project:
         assert old in text, old
         return self.write(text.replace(old, new, 1))
 
+    def at_any_hour(self) -> "Project":
+        """The same without quiet hours."""
+        return self.change("phases:", 'quiet_hours: {starts: "00:00", ends: "00:00"}\n\nphases:')
+
     def template(self, name: str, source: str | bytes) -> "Project":
         path = self.root / "templates" / name
         path.parent.mkdir(parents=True, exist_ok=True)

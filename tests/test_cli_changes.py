@@ -170,6 +170,16 @@ def test_a_step_taken_out_is_cancelled_and_every_command_still_works(kettle):
         assert (command, ran.code, ran.err) == (command, 0, "")
 
 
+def test_a_number_the_file_counts_on_is_the_editions(kettle):
+    kettle.project.change('      - id: terms\n        at: "D-1 23:00"\n        topic: price and terms\n', "")
+    kettle.project.change("      - id: order\n", "      - id: order\n        number: 5\n")
+    assert kettle.apply().code == 0
+    assert kettle.where.plan().step("order").number == 5
+    kettle.project.change("number: 5", "number: 4")
+    ran = kettle.run("plan", FILE, "--diff")
+    assert (ran.code, "is number 5 in order of time, and the file says 4" in ran.err) == (1, True)
+
+
 def test_a_shift_shows_moves_promises_and_its_correction(kettle, snapshot):
     ran = kettle.run("shift", "kettle", "+1d", "--dry-run")
     assert ran.code == 0

@@ -143,6 +143,7 @@ def test_plan_texts_prints_every_text_in_full_remedies_too(project):
 
 
 def test_plan_with_another_opening(project):
+    project.at_any_hour()
     document = json.loads(drumroll("plan", "--json", "--opens", "2027-02-01 00:30", project.file).out)
     assert (document["edition"], document["opens"]) == ("kettle@2027-02-01", "2027-01-31T16:30:00Z")
 

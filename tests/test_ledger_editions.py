@@ -57,23 +57,10 @@ def test_only_done_and_aborted_end_an_edition(ledger, state, ended):
     assert (edition.state, edition.ended_at) == (state, ended)
 
 
-def test_the_latest_plan_version_counts(ledger):
-    begin(ledger)
-    assert ledger.keep_plan(EDITION, plan_hash="hash-2", document='{"version": 2}', now=NOW) == 2
-    assert (ledger.plan_document(EDITION), ledger.plan_hash(EDITION)) == ('{"version": 2}', "hash-2")
-    assert ledger.edition(EDITION).plan_version == 2
-
-
-def test_the_same_plan_again_is_no_new_version(ledger):
-    begin(ledger)
-    assert ledger.keep_plan(EDITION, plan_hash="hash-1", document='{"version": 1}', now=NOW) == 1
-
-
-@pytest.mark.parametrize("call", ["plan_document", "plan_hash", "set_edition_state", "keep_plan", "schedule", "decide"])
+@pytest.mark.parametrize("call", ["plan_document", "plan_hash", "set_edition_state", "schedule", "decide"])
 def test_an_edition_that_was_never_begun_is_refused(ledger, call):
     arguments = {
         "set_edition_state": (("x@1", "done", NOW), {}),
-        "keep_plan": (("x@1",), {"plan_hash": "h", "document": "{}", "now": NOW}),
         "schedule": (("x@1", [new()]), {}),
         "decide": (("x@1", "ignite", "pass"), {"by": "me", "reason": "", "now": NOW}),
     }

@@ -86,6 +86,7 @@ def test_a_phase_may_begin_the_instant_the_slack_before_it_is_used_up(project):
 
 
 def test_an_edition_is_named_by_the_local_date_of_its_opening(project):
+    project.at_any_hour()
     assert project.plan("2027-02-01 00:30").edition == "kettle@2027-02-01"
     assert project.plan("2027-02-01 00:30").opens == datetime(2027, 1, 31, 16, 30, tzinfo=UTC)
 

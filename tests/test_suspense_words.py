@@ -360,3 +360,8 @@ def test_what_is_waived_refuses_not_even_those_who_are_strict(project):
     assert ran.code == 0
     assert "(waived: it is short)" in ran.out
     assert "[persona/declared, waived]" in ran.out
+
+
+def test_a_time_late_in_the_evening_written_by_hand_is_found(project):
+    project.template("en/nurture/prompt.md.j2", "And you? Tonight at 23:00.")  # when the terms are due
+    assert "says 23:00 by hand" in project.finding("words/literal-time").what

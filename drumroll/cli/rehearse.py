@@ -1,12 +1,13 @@
 """`drumroll rehearse FILE`: the whole launch through the real flows, under a virtual clock."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 from drumroll.cli.foreground import launch_on_prefect, play, tell_on
-from drumroll.cli.options import json_option, launch_file, opens_option, print_json
+from drumroll.cli.options import iso, json_option, launch_file, opens_option, print_json
 from drumroll.errors import UsageError
 
 
@@ -23,6 +24,7 @@ from drumroll.errors import UsageError
     show_default=True,
     help="What a person would decide at a held gate.",
 )
+@click.option("--until", metavar="MOMENT", help='Stop there, e.g. "D-2 12:00", "T-2h" or a local time.')
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for outbox, ledger and report.")
 @json_option
 def rehearse(
@@ -32,6 +34,7 @@ def rehearse(
     seed: int,
     replay: str | None,
     on_hold: str,
+    until: str | None,
     out: Path | None,
     as_json: bool,
 ) -> int:
@@ -40,30 +43,48 @@ def rehearse(
     Writes outbox.jsonl (every message), ledger.db and report.html, and prints the report's path last. Exit 1 when a
     gate would have needed a person and --on-hold is abort.
 
-    JSON: `edition, seed, members, replay, state, gates` (`phase, verdicts`), `deliveries` (count by state), `held`,
-    `outbox, ledger, report`.
+    With --until, all that is due by that moment is done and nothing later; the ledger stays as it is then, for
+    `status`, `report`, `plan --diff`, `apply` and `shift`. Rehearsing again in the same folder starts anew.
+
+    JSON: `edition, seed, members, replay, stopped_at` (null: played to its end), `state, gates` (`phase, verdicts`),
+    `deliveries` (count by state), `held`, `outbox, ledger, report`.
     """
     import sys
 
     from drumroll.check import check_file
-    from drumroll.rehearsal.stage import set_stage
+    from drumroll.rehearsal.stage import last_call, set_stage
 
     checked = check_file(file, opens=opens)
     plan = checked.accepted()
     folder = out or checked.project / ".drumroll" / "rehearsals" / f"{plan.edition}-{_cast_name(replay, seed)}"
     export = _read_replay(replay)
+    stop = last_call(until, plan) if until is not None else None
     where, starts = set_stage(plan, project=checked.project, out=folder)
     tell_on(sys.stderr if as_json else sys.stdout)
     cast = f"replaying {replay}" if replay else f"{members} synthetic members, seed {seed}"
     click.echo(f"Rehearsing {plan.launch.title} · {plan.edition} · {cast}", err=as_json)
     from drumroll.rehearsal.performance import Performance
 
-    performance = Performance(where, starts, seed=seed, members=members, export=export)
+    performance = Performance(where, starts, seed=seed, members=members, export=export, until=stop)
     with launch_on_prefect(checked.project, home=checked.project / ".drumroll" / "prefect") as launch:
         held = play(performance.play(launch, str(file.absolute()), opens, on_hold=on_hold))
-    return _finish(
-        where, folder, held, on_hold, as_json=as_json, cast={"seed": seed, "members": members, "replay": replay}
-    )
+    at = performance.stopped_at
+    played = {"seed": seed, "members": members, "replay": replay, "stopped_at": iso(at)}
+    if at is not None and not as_json:
+        _tell_stop(where, plan, at)
+    return _finish(where, folder, held, on_hold, as_json=as_json, played=played)
+
+
+def _tell_stop(where: Any, plan: Any, at: datetime) -> None:
+    import shlex
+    from zoneinfo import ZoneInfo
+
+    from drumroll.report.display import moment
+
+    shown = moment(at, ZoneInfo(plan.launch.timezone))
+    look = shlex.join(["drumroll", "status", where.edition, "--ledger", where.ledger])
+    click.echo(f"stopped {shown} {plan.launch.timezone}, before the end; this ledger is as it was then:\n  {look}")
+    click.echo("`report`, `plan FILE --diff`, `apply` and `shift` take the same --ledger")
 
 
 def _cast_name(replay: str | None, seed: int) -> str:
@@ -86,7 +107,7 @@ def _read_replay(replay: str | None) -> Any:
     return source.read(Path(path), zone=ZoneInfo("UTC"))
 
 
-def _finish(where: Any, folder: Path, held: list[str], on_hold: str, *, as_json: bool, cast: dict[str, Any]) -> int:
+def _finish(where: Any, folder: Path, held: list[str], on_hold: str, *, as_json: bool, played: dict[str, Any]) -> int:
     from drumroll.report.page import write_report
 
     ledger = where.open()
@@ -99,7 +120,7 @@ def _finish(where: Any, folder: Path, held: list[str], on_hold: str, *, as_json:
         print_json(
             {
                 "edition": where.edition,
-                **cast,
+                **played,
                 "state": state,
                 "gates": [{"phase": phase, "verdicts": found} for phase, found in verdicts.items()],
                 "deliveries": counts,

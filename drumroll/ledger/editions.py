@@ -87,22 +87,6 @@ class Editions(LedgerPart):
             if connection.execute(change).rowcount == 0:
                 raise LedgerError(f'no edition "{edition}"', where=self._store.where, remedy="begin it first")
 
-    def keep_plan(self, edition: str, *, plan_hash: str, document: str, now: datetime) -> int:
-        """Make this the edition's plan; returns its version. The same hash again changes nothing."""
-        with self._store.write() as connection:
-            # The row is locked first, so that two callers never give out the same version.
-            locked = select(editions_table.c.plan_version).where(editions_table.c.id == edition).with_for_update()
-            version: int | None = connection.scalar(locked)
-            if version is None:
-                raise LedgerError(f'no edition "{edition}"', where=self._store.where, remedy="begin it first")
-            if _plan(connection, edition, "hash") == plan_hash:
-                return version
-            newer = _plan_row(edition, version + 1, plan_hash, document, now)
-            connection.execute(insert(plan_version).values(newer))
-            bump = update(editions_table).where(editions_table.c.id == edition).values(plan_version=version + 1)
-            connection.execute(bump)
-        return version + 1
-
     def plan_document(self, edition: str) -> str:
         """The JSON of the latest version of the edition's plan."""
         return self._latest_plan(edition, "document")

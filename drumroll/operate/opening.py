@@ -31,7 +31,7 @@ def ledger_at(ledger: str | None, project: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a call leads to: the edition that goes on as `row` stands, or one that begins, with its `approval` if any."""
+    """What a call leads to: an edition that goes on, `row`, or one that begins, with its `approval` if there is one."""
 
     plan: Plan
     row: EditionRow | None

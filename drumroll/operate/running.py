@@ -126,9 +126,13 @@ def _spoken(running: Running, wording: WordingRow, rows: Sequence[DeliveryRow]) 
         as_of=as_of,
         label=Words(plan).short_label(step),
         groups=tuple(dict.fromkeys(row.group for row in rows)),
-        sent_at=min(row.sent_at or row.updated_at or row.due_at for row in rows),
+        sent_at=min(_told_at(row) for row in [row for row in rows if row.state == "sent"] or rows),
         said=said,
     )
+
+
+def _told_at(row: DeliveryRow) -> datetime:
+    return row.sent_at or row.updated_at or row.due_at
 
 
 def _readings(

@@ -72,8 +72,9 @@ class Plan(Part):
     hash: str
 
     def kinds(self) -> dict[str, tuple[StepKind, int | None]]:
-        """Kind and number of every step by id, the remedies of the gates included."""
-        kinds: dict[str, tuple[StepKind, int | None]] = {step.id: (step.kind, step.number) for step in self.steps}
+        """Kind and number of every step by id, retired ones and the remedies of the gates included."""
+        every = (*self.retired, *self.steps)
+        kinds: dict[str, tuple[StepKind, int | None]] = {step.id: (step.kind, step.number) for step in every}
         for name, phase in self.launch.phases.items():
             for remedy in phase.gate.remedy if phase.gate else ():
                 kinds[remedy_step_id(name, remedy)] = (remedy.kind, None)

@@ -2,13 +2,16 @@
 
 from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
-from drumroll.errors import DrumrollError
+from drumroll.errors import DrumrollError, UsageError
 from drumroll.launchfile.community import ChannelSpec
 from drumroll.ledger.ledger import open_ledger
+from drumroll.moments import MomentError, instant
 from drumroll.operate.edition import Where, begin, capabilities_of, deliveries_of
 from drumroll.operate.opening import live_editions
 from drumroll.plan.model import Plan
+from drumroll.report.display import moment
 
 _OWN_FILES = ("ledger.db", "ledger.db-wal", "ledger.db-shm", "outbox.jsonl", "report.html")
 
@@ -54,12 +57,13 @@ def last_call(text: str, plan: Plan) -> datetime:
     zone = ZoneInfo(plan.launch.timezone)
     try:
         at = instant(text, zone=zone, opens=plan.opens)
-    except (MomentError, OverflowError) as error:
+    except MomentError as error:
         raise UsageError(str(error), where="--until") from error
     starts, ends = curtain(offline(plan, Path())), plan.phases[-1].latest
     if not starts <= at <= ends:
-        where, when = ("before", f"starts {moment(starts, zone)}") if at < starts else ("after", f"ends {moment(ends, zone)}")
-        raise UsageError(f"{moment(at, zone)} is {where} the launch", where="--until", remedy=f"it {when}")
+        side = "before" if at < starts else "after"
+        remedy = f"it goes from {moment(starts, zone)} to {moment(ends, zone)}"
+        raise UsageError(f"{moment(at, zone)} is {side} the launch", where="--until", remedy=remedy)
     return at
 
 

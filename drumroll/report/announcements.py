@@ -47,11 +47,11 @@ class Announcement:
 
 
 def announcements(ledger: Ledger, plan: Plan, rows: Sequence[DeliveryRow]) -> list[Announcement]:
-    """Every step of the plan and every remedy asked for, with what became of `rows`, the edition's deliveries."""
+    """Every step of the plan (retired ones too) and remedy asked for, with what became of `rows`, its deliveries."""
     by_step: defaultdict[tuple[str, int], list[DeliveryRow]] = defaultdict(list)
     for row in rows:
         by_step[row.step, row.occurrence].append(row)
-    planned = {step.id: step for step in plan.steps}
+    planned = {step.id: step for step in (*plan.retired, *plan.steps)}
     kept = {(wording.step, wording.occurrence, wording.sha): wording.text for wording in ledger.wordings(plan.edition)}
     kinds = plan.kinds()
     found = []

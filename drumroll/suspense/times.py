@@ -10,7 +10,7 @@ from drumroll.suspense.rule import Breach, Edit, Rule, Subject
 
 _URL = re.compile(r"https?://\S+", re.IGNORECASE)
 _CLOCK = re.compile(
-    r"(?<![\d:：.,/])(?P<hour>[01]?\d|2[0-3])(?:[:：](?P<minute>[0-5]\d)(?![:：]?\d))?"
+    r"(?<![\d:：.,/])(?P<hour>2[0-3]|[01]?\d)(?!\d)(?:[:：](?P<minute>[0-5]\d)(?![:：]?\d))?"
     r"(?:\s?(?:(?P<half>[ap])\.?m\b\.?|(?P<point>[點点])))?",
     re.IGNORECASE,
 )

@@ -12,8 +12,7 @@ from drumroll.plan.model import Plan, PlannedStep
 from drumroll.words import phrases as say
 from drumroll.words.render import Words
 from drumroll.words.sandbox import Named
-from drumroll.words.simplified import SIMPLIFIED, TRADITIONAL, simplified_source
-from drumroll.words.templates import SUFFIX, locales, source_of
+from drumroll.words.templates import SUFFIX, locales, source_for
 
 _TEMPLATE = f"corrections/correction{SUFFIX}"
 
@@ -57,9 +56,7 @@ def literal(text: str) -> str:
 
 def _source(project: Path, launch: Launch) -> tuple[str, str]:
     for locale in locales(launch):
-        source = source_of(project, name := f"{locale}/{_TEMPLATE}")
-        if source is not None and (launch.locale, locale) == (SIMPLIFIED, TRADITIONAL):
-            source = simplified_source(source, launch.protected_terms)
+        source = source_for(project, launch, name := f"{locale}/{_TEMPLATE}")
         if source is not None:
             return name, source
     raise UsageError(

@@ -1,0 +1,172 @@
+"""Launches for the storm, made from a seed: half a minute each, with everything that can go wrong in one of them.
+
+Every second a step to several groups on a keyed and on a keyless webhook, some of them by hand; a gate that asks for
+help once and passes as soon as people have joined; messages to single members; countdowns that are worthless when late.
+"""
+
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from drumroll.check import check_file
+from drumroll.plan.model import Plan
+from drumroll.words.render import Words
+
+WIDTH = 4
+"""Requests that one engine may have in flight on one channel."""
+
+BEFORE_GATE, GATE_SLACK, AFTER_GATE = 9, 4, 12  # seconds
+
+TEXT = "{{ step.label }} {{ step.topic or 'Welcome' }}{% if teaser %}. Next, {{ teaser.when }}: {{ teaser.topic }}{% endif %}. Yes?\n"
+TEMPLATES = {
+    "recruit/welcome": TEXT,
+    "recruit/announcement": TEXT,
+    "recruit/prompt": "Who is missing?\n",
+    "nurture/announcement": TEXT,
+    "nurture/prompt": "Are you there?\n",
+    "nurture/countdown": "{{ left }} left. Ready?\n",
+}
+
+FILE = """\
+drumroll: 1
+name: {name}
+title: In the storm
+locale: en
+timezone: UTC
+opens: "{opens:%Y-%m-%d %H:%M:%S}"
+quiet_hours: {{starts: "00:00", ends: "00:00"}}  # it runs whenever the harness does
+product: {{name: P, promise: p, result: r}}
+team: {{name: Team, staff: [{{name: Host, role: host, ids: [host]}}], hand_offs_per_hour: 100000}}
+community:
+  channels:
+{channels}
+    by_hand: {{kind: hand_off, lead: 2s}}
+  groups:
+{groups}
+    - {{id: by-hand, name: By hand, channel: by_hand}}
+  segments:
+    joined: {{joined_within: 300d}}  # further than any clock jumps here
+  sources:
+    - {{kind: jsonl, path: {name}.jsonl}}
+phases:
+  recruit:
+    goal: to survive
+    starts: T
+    ends: T+{gate}s
+    slack: {slack}s
+    steps:
+{recruit}
+    gate:
+      thresholds: [{{metric: members, at_least: {members}}}]
+      otherwise: [remedy, extend, hold]
+      recheck: 2s
+      remedy: [{{id: come, after: 1s}}]
+  nurture:
+    goal: to survive that as well
+    starts: T+{again}s
+    ends: T+{end}s
+    steps:
+{nurture}
+"""
+
+
+@dataclass(frozen=True)
+class StormLaunch:
+    """One launch file on disk with its plan; `members` are those who get the messages to single members, by group."""
+
+    plan: Plan
+    project: Path
+    members: Mapping[str, tuple[str, ...]]
+
+    @property
+    def ends(self) -> datetime:
+        """When its last phase is over, if nothing is late."""
+        return self.plan.phases[-1].latest
+
+
+def write_launch(project: Path, number: int, seed: int, sinks: Mapping[str, str], *, head_start: float) -> StormLaunch:
+    """The `number`-th launch of a storm, opening `head_start` seconds from now; `sinks` are webhook addresses by name.
+
+    It passes `check`. The same seed gives the same steps, groups and members.
+    """
+    dice = random.Random(f"{seed}/{number}")
+    name = f"storm-{number}"
+    opens = (datetime.now(UTC) + timedelta(seconds=head_start)).replace(microsecond=0)
+    groups = {f"{sink}-{i}": sink for sink in sinks for i in range(1, dice.randint(2, 4) + 1)}
+    members = {group: tuple(f"{group}-m{i}" for i in range(dice.randint(1, 3))) for group in groups}
+    again, end = BEFORE_GATE + GATE_SLACK, BEFORE_GATE + GATE_SLACK + AFTER_GATE
+    file = project / "configs" / f"{name}.yaml"
+    for where, text in (
+        (file, FILE.format(
+            name=name,
+            opens=opens,
+            channels="\n".join(f"    {sink}: {_webhook(sink, url)}" for sink, url in sinks.items()),
+            groups="\n".join(f"    - {{id: {group}, name: {group}, channel: {sink}}}" for group, sink in groups.items()),
+            gate=BEFORE_GATE,
+            slack=GATE_SLACK,
+            members=sum(map(len, members.values())) + 1,
+            recruit=_before_gate(dice),
+            nurture=_after_gate(dice, [*groups, "by-hand"], again, end),
+            again=again,
+            end=end,
+        )),
+        (project / f"{name}.jsonl", _joins(members, opens)),
+        *((project / "templates" / "en" / f"{step}.md.j2", text) for step, text in TEMPLATES.items()),
+    ):  # fmt: skip
+        where.parent.mkdir(parents=True, exist_ok=True)
+        where.write_text(text, encoding="utf-8")
+    plan = check_file(file).accepted()
+    warm_up(plan)
+    return StormLaunch(plan, project, members)
+
+
+def warm_up(plan: Plan) -> None:
+    """Compile every template once, so that a forked engine finds them compiled."""
+    words = Words(plan)
+    for step in plan.steps:
+        words.text(step, now=step.due)
+
+
+def _webhook(sink: str, url: str) -> str:
+    return f'{{kind: webhook, url: "{url}", idempotent: {str(sink == "keyed").lower()}, timeout: 1s, concurrency: {WIDTH}}}'
+
+
+def _before_gate(dice: random.Random) -> str:
+    steps = ["{id: welcome, at: T+1s, kind: welcome, serial: true}"]
+    for second in range(2, BEFORE_GATE):
+        steps.append(f"{{id: r{second}, at: T+{second}s, topic: item {second}{_late(dice)}}}")
+    return _listed(steps)
+
+
+def _after_gate(dice: random.Random, groups: list[str], start: int, end: int) -> str:
+    steps = []
+    for second in range(start + 1, end):
+        if dice.random() < 0.6:
+            steps.append(f"{{id: n{second}, at: T+{second}s, topic: item {second}{_late(dice)}}}")
+        if dice.random() < 0.3:
+            some = ", ".join(sorted(dice.sample(groups, 3)))
+            steps.append(f"{{id: c{second}, at: T+{second}s, kind: countdown, counts_to: T+{end}s, to: [{some}]}}")
+    steps.append(f"{{id: each, at: T+{dice.randint(start + 1, end - 3)}s, kind: prompt, segment: joined}}")
+    return _listed(steps)
+
+
+def _late(dice: random.Random) -> str:
+    return dice.choice(["", "", ", on_late: send", ", on_late: hold", ", on_late: skip", ", max_late: 1m"])
+
+
+def _listed(steps: list[str]) -> str:
+    return "\n".join(f"      - {step}" for step in steps)
+
+
+def _joins(members: Mapping[str, tuple[str, ...]], opens: datetime) -> str:
+    """Members of old, and one whom only the gate's second reading finds (in a group without single messages)."""
+    old = (opens - timedelta(days=30)).isoformat()
+    joins = [(old, group, member) for group, several in members.items() for member in several]
+    joins.append(((opens + timedelta(seconds=BEFORE_GATE + 1)).isoformat(), "by-hand", "late-comer"))
+    return "".join(
+        json.dumps({"at": at, "id": f"j-{member}", "kind": "join", "group": group, "member": member}) + "\n"
+        for at, group, member in joins
+    )

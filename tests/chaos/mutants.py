@@ -1,0 +1,93 @@
+"""Broken engines that the harness must catch: each takes one safeguard away, in the engine's process alone."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import update
+
+from drumroll.ledger.ledger import Ledger
+from drumroll.ledger.model import Claim, Settlement
+from drumroll.ledger.tables import delivery
+from drumroll.operate.attempt import Attempts
+from drumroll.operate.outbox import Outbox
+
+
+def blind_resend() -> None:
+    """Recovery sends every doubtful row again, whether or not its channel honours keys."""
+    original = Outbox._recover
+
+    async def recover(self: Outbox, claim: Claim) -> None:
+        trusting = replace(self._capabilities[claim.channel], idempotent=True)
+        self._capabilities = {**self._capabilities, claim.channel: trusting}
+        await original(self, claim)
+
+    Outbox._recover = recover  # type: ignore[method-assign]
+
+
+def no_claim() -> None:
+    """Rows are picked and sent, but the claim is never committed: only this process knows that it sends them."""
+    original, mine = Ledger.claim, set[int]()
+
+    def claim(self: Ledger, *args: Any, limit: int, **kwargs: Any) -> list[Claim]:
+        with _undone(self):
+            found = original(self, *args, limit=1000, **kwargs)
+        taken = [each for each in found if each.id not in mine][:limit]
+        mine.update(each.id for each in taken)
+        return taken
+
+    Ledger.claim = claim  # type: ignore[method-assign]
+    no_fencing()
+
+
+def settle_first() -> None:
+    """Written down as sent before the network has seen it."""
+    original = Attempts.settle
+
+    async def settle(self: Attempts, claim: Claim) -> Settlement:
+        self._ledger.settle([Settlement(claim, "sent")], now=self._clock.now())
+        return await original(self, claim)
+
+    Attempts.settle = settle  # type: ignore[method-assign]
+
+
+def no_fencing() -> None:
+    """A settlement is written whatever has become of the row since it was claimed."""
+    original = Ledger.settle
+
+    def settle(self: Ledger, results: Sequence[Settlement], *, now: datetime) -> int:
+        with self.store.write() as connection:
+            for result in results:
+                held = {"state": "sending", "token": result.claim.token}
+                connection.execute(update(delivery).where(delivery.c.id == result.claim.id).values(held))
+        return original(self, results, now=now)
+
+    Ledger.settle = settle  # type: ignore[method-assign]
+
+
+@contextmanager
+def _undone(ledger: Ledger) -> Iterator[None]:
+    """What the ledger writes meanwhile is rolled back."""
+    store = ledger.store
+
+    @contextmanager
+    def write() -> Iterator[Any]:
+        with store.engine.connect().execution_options(ledger_write=True, preserve_rowcount=True) as connection:
+            yield connection
+            connection.rollback()
+
+    store.write = write  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del store.write  # the class's own again
+
+
+MUTANTS: dict[str, Callable[[], None]] = {
+    "blind-resend": blind_resend,
+    "no-claim": no_claim,
+    "settle-first": settle_first,
+    "no-fencing": no_fencing,
+}
