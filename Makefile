@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export DO_NOT_TRACK = 1
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 
-.PHONY: setup setup-dev demo test e2e bench lint lock clean
+.PHONY: setup setup-dev demo test e2e bench lint docs lock clean
 
 setup: $(VENV)/.run-ready
 setup-dev: $(VENV)/.dev-ready
@@ -40,6 +40,11 @@ lint: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: setup-dev  ## What is made from the code: the rule book, the launch-file reference, the JSON Schema.
+	$(BIN)/drumroll rules --markdown > docs/rules.md
+	$(BIN)/drumroll schema --reference > docs/launch-file.md
+	$(BIN)/drumroll schema > configs/launch.schema.json
 
 lock:  ## Write both locks anew; needs uv.
 	.ci/lock

@@ -1,4 +1,4 @@
-"""Databases for tests: every `ledger_url` test runs on SQLite and on a real PostgreSQL."""
+"""Servers for tests: every `ledger_url` test runs on SQLite and on a real PostgreSQL; one Prefect server."""
 
 import os
 import shutil
@@ -60,6 +60,20 @@ def migrated(request, tmp_path_factory):
         return made[kind]
 
     return of
+
+
+@pytest.fixture(scope="session")
+def prefect_api():
+    """One Prefect server on loopback with a database of its own; cold, it takes ten seconds and more."""
+    os.environ |= {
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    }
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
 
 
 @pytest.fixture(params=DATABASES)

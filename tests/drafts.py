@@ -6,7 +6,7 @@ most one line for what stands in brackets.
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -172,10 +172,9 @@ class Draft:
     def block(self, *path: str | int) -> range:
         """The lines (from 0) of a key or item with all that belongs to it; of what is in brackets, its line."""
         lines, where, own = list(self.lines), range(len(self.lines)), 0
-        for part in path:
-            if own or isinstance(part, int) or where.start:
-                if _in_brackets(lines[where.start]):
-                    return range(where.start, where.start + 1)
+        for depth, part in enumerate(path):
+            if depth and _in_brackets(lines[where.start]):
+                return range(where.start, where.start + 1)
             where = _child(lines, range(where.start + own, where.stop), part)
             own = 1 if isinstance(part, str) else 0  # a key has a line of its own, an item begins with its first key
         return where
@@ -206,9 +205,7 @@ class Draft:
 
     def _in_brackets_of(self, path: tuple) -> bool:
         """Whether a key stands in the brackets of the one above it."""
-        return len(path) > 1 and self.block(*path) == range(self.block(*path[:-1]).start, self.line(*path[:-1])) and (
-            not self.lines[self.block(*path).start].strip().removeprefix("- ").startswith(f"{path[-1]}:")
-        )
+        return not self.lines[self.block(*path).start].strip().removeprefix("- ").startswith(f"{path[-1]}:")
 
     def add(self, path: tuple, key: str, value: str) -> None:
         """Add a key at the end of a mapping; in brackets, at their beginning. An earlier one of that name goes."""
@@ -257,7 +254,7 @@ class Draft:
 
     def _below(self, path: tuple) -> Iterator[tuple]:
         where = self.block(*path)
-        if path and (_in_brackets(self.lines[where.start]) or len([n for n in where if is_content(self.lines[n])]) < 1):
+        if path and _in_brackets(self.lines[where.start]):
             return
         keys = [match["key"].strip('"') for n in where if (match := _ENTRY.match(self.lines[n].strip().removeprefix("- ")))]
         for part in (*dict.fromkeys(keys), *range(len(where))):
@@ -272,6 +269,6 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def without(words: Mapping[str, str] | str, source: str) -> str:
-    """A template's source whose text has `words` replaced, whatever they come from."""
-    return f"{{% filter replace({quoted(str(words))}, '…') %}}{source}{{% endfilter %}}"
+def without(words: str, source: str) -> str:
+    """A template's source whose text has `words` replaced, wherever they come from."""
+    return f"{{% filter replace({quoted(words)}, '…') %}}{source}{{% endfilter %}}"

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -9,10 +10,10 @@ from drumroll.errors import DrumrollError, UsageError
 from drumroll.ledger.ledger import open_ledger
 from drumroll.ledger.model import DecisionRow
 from drumroll.operate import opening
+from drumroll.operate.approval import Call
 from drumroll.operate.edition import begin
 from drumroll.operate.opening import open_edition
 from tests.launch_files import drumroll, new_project
-from tests.test_flows import prefect_api  # noqa: F401 - the session's one server
 
 OPENS = "2100-01-16 12:00"  # live launches go by the wall clock
 EDITION = "kettle@2100-01-16"
@@ -178,7 +179,7 @@ async def test_a_plan_that_another_engine_began_meanwhile_is_held_against_the_ap
     other = project.plan(OPENS)
     project.template("en/recruit/prompt.md.j2", "Who is here?\n")
 
-    async def meanwhile(plan, _project):
+    async def meanwhile(_plan, _project):
         begin(other, ledger=open_ledger(url), rehearsal=False, now=datetime.now(UTC))
 
     monkeypatch.setattr(opening, "try_channels", meanwhile)
@@ -212,10 +213,6 @@ def test_with_several_people_it_lists_them(strict):
 
 
 def test_a_ledger_that_may_hold_a_password_is_not_repeated():
-    from pathlib import Path
-
-    from drumroll.operate.approval import Call
-
     call = Call(Path("x.yaml"), ledger="postgresql://u:secret@db/x")
     assert call.where_it_writes() == ["--ledger", "URL"]
 
@@ -238,7 +235,7 @@ def test_a_rehearsals_ledger_is_never_run_live(project):
 
 @pytest.mark.prefect
 @pytest.mark.xdist_group("prefect")
-async def test_the_launch_flow_refuses_what_was_not_approved(strict, prefect_api):  # noqa: F811
+async def test_the_launch_flow_refuses_what_was_not_approved(strict, prefect_api):
     from flows.launch import launch as flow
 
     for words in ({}, {"approved": "deadbeef", "approved_by": "Ann"}):

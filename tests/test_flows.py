@@ -1,7 +1,6 @@
-"""The real flows through a real Prefect server, started once for all of these tests."""
+"""The real flows through a real Prefect server, started once for all tests of the session."""
 
 import json
-import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -41,20 +40,6 @@ phases:
       - {{id: link, at: "D 12:00", kind: link, topic: the door, template: say}}
     gate: {{thresholds: [{{metric: leave_rate, at_most: 0.9}}]}}
 """
-
-
-@pytest.fixture(scope="session")
-def prefect_api():
-    """One Prefect server on loopback with a database of its own; cold, it takes ten seconds and more."""
-    os.environ |= {
-        "DO_NOT_TRACK": "1",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_LOGGING_LEVEL": "CRITICAL",
-    }
-    from prefect.testing.utilities import prefect_test_harness
-
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
 
 
 @pytest.fixture
