@@ -6,7 +6,7 @@ most one line for what stands in brackets.
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -56,24 +56,28 @@ class Example:
         self.found = {(one.rule, one.path, one.what) for one in self.checked.findings}
 
     def check(self, draft: "Draft") -> Checked:
-        """What check says of a draft; the templates on disk are the example's again afterwards."""
-        self.file.write_text(draft.text, encoding="utf-8", newline="")
-        changed = dict(draft.templates.items() ^ self.templates.items()).keys()
+        """What check says of a draft."""
+        return self.check_files(draft.text.encode(), draft.templates)
+
+    def check_files(self, launch: bytes, templates: Mapping[str, str | bytes]) -> Checked:
+        """What check says of these files; the templates on disk are the example's again afterwards."""
+        self.file.write_bytes(launch)
+        changed = {name for name, _ in templates.items() ^ self.templates.items()}
         try:
             for name in changed:
-                self._put(name, draft.templates.get(name))
+                self._put(name, templates.get(name))
             return check_file(self.file)
         finally:
             for name in changed:
                 self._put(name, self.templates.get(name))
 
-    def _put(self, name: str, source: str | None) -> None:
+    def _put(self, name: str, source: str | bytes | None) -> None:
         path = self.root / "templates" / name
         if source is None:
             path.unlink(missing_ok=True)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(source, encoding="utf-8", newline="")
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(source.encode() if isinstance(source, str) else source)
 
     @property
     def plan(self):

@@ -247,18 +247,14 @@ def unknown_template(draft, pick):
 
 @operator
 def a_template_that_is_gone(draft, pick):
-    spot = pick([spot for spot in draft.example.spots if draft.example.source(spot) and _is_own(spot)])
-    _forget(draft, spot)
+    spot = pick([spot for spot in draft.example.spots if spot.step.template is None])
+    served = (f"/{spot.path[1]}/{spot.step.id}.md.j2", f"{draft.example.locale}/{spot.path[1]}/{spot.step.kind}.md.j2")
+    draft.templates = {name: source for name, source in draft.templates.items() if not name.endswith(served)}
     return Expected("name/template", draft.line(*spot.path))
 
 
 def _is_own(spot):
     return spot.planned.template.endswith(f"/{spot.step.id}.md.j2") and spot.step.template is None
-
-
-def _forget(draft, spot):
-    del draft.templates[spot.planned.template]
-    draft.templates.pop(f"{draft.example.locale}/{spot.path[1]}/{spot.step.kind}.md.j2", None)
 
 
 @operator

@@ -112,13 +112,15 @@ async def test_a_launch_that_needs_approval_does_not_begin_without(strict):
 
 
 async def test_an_approval_that_is_required_needs_a_name(strict):
-    with pytest.raises(UsageError, match="an approval goes on record; say whose with --by NAME, of team.staff: Ann"):
+    with pytest.raises(UsageError, match=r"an approval goes on record; say whose with --by NAME, of team\.staff: Ann"):
         await launch(strict, strict.plan(OPENS).hash)
 
 
-@pytest.mark.parametrize(("name", "remedy"), [("Anne", 'did you mean "Ann"?'), ("Robo", "known: Ann"), (" ", "known: Ann")])
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("Anne", 'did you mean "Ann"?'), ("Robo", "known: Ann"), (" ", "known: Ann")]
+)
 async def test_only_people_of_the_team_can_give_it(strict, name, remedy):
-    with pytest.raises(UsageError, match="is nobody of team.staff who can approve it") as refused:
+    with pytest.raises(UsageError, match=r"is nobody of team\.staff who can approve it") as refused:
         await launch(strict, strict.plan(OPENS).hash, name)
     assert refused.value.remedy == remedy
     assert begun(strict) == []
@@ -239,6 +241,6 @@ async def test_the_launch_flow_refuses_what_was_not_approved(strict, prefect_api
     from flows.launch import launch as flow
 
     for words in ({}, {"approved": "deadbeef", "approved_by": "Ann"}):
-        with pytest.raises(DrumrollError, match="nobody has approved this plan|but this file compiles to"):
+        with pytest.raises(DrumrollError, match=r"nobody has approved this plan|but this file compiles to"):
             await flow(str(strict.file), OPENS, ledger_of(strict), **words)
     assert begun(strict) == []

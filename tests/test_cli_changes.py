@@ -3,14 +3,19 @@
 import asyncio
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from drumroll.cli import proposals
 from drumroll.clock import VirtualClock, using_clock
 from drumroll.ledger.ledger import default_url
+from drumroll.operate.changes import propose
 from drumroll.operate.edition import Where, begin
 from drumroll.operate.opening import open_edition
+from drumroll.operate.recompile import new_opening, with_opening
+from drumroll.operate.running import look
 from tests.driver import drive
 from tests.launch_files import SERIAL, drumroll, new_project
 
@@ -248,6 +253,22 @@ def test_ones_own_notice_is_sent_instead(kettle, tmp_path):
 def test_a_call_that_cannot_be_meant_is_a_usage_error(kettle, arguments, message):
     ran = kettle.run("shift", "kettle", *arguments)
     assert (ran.code, message in ran.err) == (2, True), ran.err
+
+
+def test_what_is_claimed_while_a_change_is_written_stays_and_is_told(kettle, capsys):
+    def proposal():
+        running = look(kettle.ledger, EDITION)
+        return propose(running, with_opening(running, new_opening("+1d", running.plan)), now=kettle.clock.now())
+
+    stale, due = proposal(), kettle.where.plan().step("the-host").due
+    kettle.ledger.claim(EDITION, "the-host", 1, now=due, limit=1, lease=timedelta(minutes=1), channel="screen")
+    options = {"what": "shift", "by": "Ann", "reason": "", "project": kettle.project.root}
+    done = proposals.settle(stale, proposal, proposals.Correcting(None, "told by voice", None), **options)
+    proposals.tell_settled(done)
+    assert f"{EDITION}/the-host/1/east had begun when this was written, and stays as it was" in capsys.readouterr().out
+    found = {(row.step, row.group): row for row in kettle.ledger.deliveries(EDITION)}
+    assert {found["the-host", group].due_at for group in ("east", "west")} == {due}
+    assert found["terms", "east"].due_at == done.plan.step("terms").due != stale.running.plan.step("terms").due
 
 
 def test_an_unknown_launch_is_not_shifted(kettle):

@@ -48,8 +48,8 @@ def see_that_it_goes_on(call: Call, edition: str, runs: str) -> None:
         raise DrumrollError(
             f"approved {approved[:_SHOWN]}…, but this edition runs plan {runs[:_SHOWN]}…",
             where=edition,
-            remedy=f"look at `{Call(call.file).again('plan', '--diff', *call.where_it_writes())}`; it goes on by the "
-            f"plan it runs without --approved, or with {runs[:_SHOWN]}",
+            remedy=f"look at `{Call(call.file).again('plan', '--diff', *call.where_it_writes())}`; "
+            f"to go on by the plan that it runs, approve {runs[:_SHOWN]} or drop the approval",
         )
 
 

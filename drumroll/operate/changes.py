@@ -122,6 +122,9 @@ def _late(proposal: Proposal) -> Iterator[str]:
         yield f"it has opened: {opened[0]} has begun; move the steps to come in the file, and apply it"
     if new.opens != old.opens and new.opens <= proposal.at:
         yield "the new opening has passed"
+    for step in new.steps if new.opens != old.opens else ():
+        if step.due == old.opens and step.id not in proposal.running.begun:
+            yield f'{step.id} would stay at the old opening; write its `at` as "T" in the file, and apply that first'
 
 
 def _unreadable(proposal: Proposal) -> Iterator[str]:

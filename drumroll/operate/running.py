@@ -143,10 +143,11 @@ def _readings(
     Which plan a text was rendered from, and as of which instant, the ledger does not say: it is the newest plan of
     then, as of the planned instant or, when it was late, of the rendering; but two may have met within a second.
     """
-    plans = [plan for row, plan in reversed(running.versions) if row.created_at <= wording.rendered_at]
-    plans += [plan for _, plan in reversed(running.versions) if plan not in plans]
+    newest_of_then = sorted(
+        running.versions, key=lambda each: (each[0].created_at > wording.rendered_at, -each[0].version)
+    )
     fallback = None
-    for plan in plans:
+    for _, plan in newest_of_then:
         try:
             step = planned_step(plan, running.ledger, running.edition.id, wording.step, wording.occurrence)
         except (KeyError, IndexError):  # this version has no such step, or its gate had not asked for it

@@ -33,6 +33,7 @@ OVER, REFUSED, BROKEN = 0, 3, 4
 """How an engine ends by itself: the edition is over; the ledger or the launch refused (it says why); a bug."""
 
 _LOOK_AGAIN = 0.5  # seconds that an engine sleeps at most: a second engine may have done what it waits for
+_SHORT = 0.05  # seconds not worth a leap
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Orders:
 
 
 class ChaosClock:
-    """The wall clock with a jump in it; in a hurry, it leaps to whatever is more than a second away."""
+    """The wall clock with a jump in it; in a hurry, it leaps over every wait."""
 
     patience: timedelta | None = timedelta(seconds=_LOOK_AGAIN)
 
@@ -68,10 +69,10 @@ class ChaosClock:
 
     async def sleep_until(self, at: datetime) -> None:
         left = (at - self.now()).total_seconds()
-        if self._hurry and left > 1:
+        if self._hurry and left > _SHORT:
             self._ahead += timedelta(seconds=left)
         elif left > 0:
-            await asyncio.sleep(left if self._hurry else min(left, _LOOK_AGAIN))
+            await asyncio.sleep(min(left, _LOOK_AGAIN))
 
 
 def run_engine(orders: Orders) -> int:

@@ -50,7 +50,7 @@ community:
   segments:
     joined: {{joined_within: 300d}}  # further than any clock jumps here
   sources:
-    - {{kind: jsonl, path: {name}.jsonl}}
+    - {{kind: jsonl, path: {name}.jsonl, map: {{{map}}}}}
 phases:
   recruit:
     goal: to survive
@@ -105,6 +105,7 @@ def write_launch(project: Path, number: int, seed: int, sinks: Mapping[str, str]
             opens=opens,
             channels="\n".join(f"    {sink}: {_webhook(sink, url)}" for sink, url in sinks.items()),
             groups="\n".join(f"    - {{id: {group}, name: {group}, channel: {sink}}}" for group, sink in groups.items()),
+            map=", ".join(f"{group}: {group}" for group in [*groups, "by-hand"]),
             gate=BEFORE_GATE,
             slack=GATE_SLACK,
             members=sum(map(len, members.values())) + 1,

@@ -1,0 +1,237 @@
+"""The storm: two engines at a time on every edition, killed, frozen and misled until the kills are used up."""
+
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from drumroll.ledger.ledger import open_ledger
+from drumroll.operate.edition import Where
+from tests.chaos.databases import Database
+from tests.chaos.engine import BROKEN, OVER, REFUSED, Orders, run_engine
+from tests.chaos.launches import StormLaunch
+from tests.chaos.points import POINTS
+from tests.chaos.processes import Forked, fork
+
+ENGINES = 2
+LEASE = 6.0  # seconds: the sinks' timeout of 1 s and the margin the outbox adds
+JUMPS = (timedelta(hours=-1), timedelta(minutes=5), timedelta(hours=3), timedelta(days=3))
+_TAIL = 2.0  # seconds that a storm rages on after a launch's last phase
+_FINISHERS = 25
+_ENDINGS = {OVER: "over", REFUSED: "refused", BROKEN: "broken"}
+
+
+@dataclass
+class Engine:
+    """One engine under way. `dies_at` (monotonic seconds): when it is killed from outside, unless it was before."""
+
+    process: Forked
+    dies_at: float
+    point: str | None
+    freezes: bool
+    thaws_at: float | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is one of the two that are always at work; a frozen or thawed one comes on top."""
+        return not self.process.is_stopped and self.thaws_at is None
+
+
+@dataclass
+class Toll:
+    """What was done to one launch's engines. `stops`: engines that could leave rows doubtful."""
+
+    kills: int = 0
+    freezes: int = 0
+    stops: int = 0
+    finished: bool = False
+    misled: bool = False
+    faults: Counter[str] = field(default_factory=Counter)
+    points: Counter[str] = field(default_factory=Counter)
+    endings: Counter[str] = field(default_factory=Counter)
+
+
+class Storm:
+    """One launch's storm. `quota`: how many kills are still wanted; `run` ends soon after they are used up."""
+
+    def __init__(
+        self,
+        launch: StormLaunch,
+        database: Database,
+        notes: Path,
+        *,
+        dice: random.Random,
+        faults: frozenset[str],
+        quota: int,
+        first: bool,
+        mutant: str | None,
+    ) -> None:
+        self._launch, self._database, self._notes = launch, database, notes
+        self._dice, self._faults, self._quota, self._mutant = dice, faults, quota, mutant
+        self._where = Where(launch.plan.edition, database.url, str(launch.project))
+        self._engines: list[Engine] = []
+        self._others: list[Forked] = []
+        self._wanted: list[str] = []  # faults that the next engines are to meet
+        self._over = False
+        self.toll = Toll()
+        self._schedule = self._forecast(first=first)
+
+    def run(self) -> Toll:
+        """Storm, then one engine after the other that brings the edition to its end."""
+        self._sleep_until(self._launch.plan.opens - timedelta(seconds=1))
+        end = self._launch.ends + timedelta(seconds=_TAIL)
+        try:
+            while not self._is_spent(end) or any(not engine.counts for engine in self._engines):
+                self._look_after()
+                self._strike()
+                while sum(engine.counts for engine in self._engines) < ENGINES and not self._over:
+                    self._engines.append(self._spawn(mortal=not self._is_spent(end)))
+                time.sleep(0.005)
+        finally:
+            self._clear()
+        self._finish()
+        return self.toll
+
+    def _is_spent(self, end: datetime) -> bool:
+        return self.toll.kills >= self._quota or datetime.now(UTC) > end or self._over
+
+    def _forecast(self, *, first: bool) -> list[tuple[datetime, str]]:
+        """Which rarer fault comes when. The first launch begins with a freeze, and its clocks are right."""
+        dice, opens = self._dice, self._launch.plan.opens
+        length = (self._launch.ends - opens).total_seconds()
+        coming = {
+            "freeze": [0.5 if first else dice.uniform(0, length), dice.uniform(0, length)],
+            "lock": [dice.uniform(0, length)],
+            "full": [dice.uniform(2, length), dice.uniform(2, length)],
+            "crash": [dice.uniform(2, length), dice.uniform(2, length)] if self._database.can_crash else [],
+            "clock": [dice.uniform(0, length)] if not first and dice.random() < 0.4 else [],
+        }
+        return sorted(
+            (opens + timedelta(seconds=at), fault)
+            for fault, times in coming.items()
+            if fault in self._faults
+            for at in times
+        )
+
+    def _strike(self) -> None:
+        while self._schedule and self._schedule[0][0] <= datetime.now(UTC):
+            _, fault = self._schedule.pop(0)
+            if fault == "lock":
+                seconds = self._dice.choice([0.5, 2.0, 7.0])
+                self._hurt(fault, lambda: self._database.hold_lock(seconds))
+            elif fault == "crash":
+                self._hurt(fault, self._database.crash)
+            else:
+                self._wanted.append(fault)
+
+    def _hurt(self, fault: str, work: Callable[[], int]) -> None:
+        self._others.append(fork(work))
+        self.toll.faults[fault] += 1
+        self.toll.stops += ENGINES  # a lease may lapse while its engine waits for the database
+
+    def _spawn(self, *, mortal: bool) -> Engine:
+        dice, point, jump, limit = self._dice, None, timedelta(0), None
+        fault = self._wanted.pop(0) if self._wanted else ""
+        life = dice.uniform(0.05, 0.9) if mortal else 60.0
+        if fault == "freeze":
+            point, life = dice.choice(["answered", "answered", "wire", "claimed"]), 2.0
+        elif fault == "clock":
+            jump, life, self.toll.misled = dice.choice(JUMPS), 1.5, True
+        elif fault == "full":
+            limit = self._database.room_left(dice.choice([0, 4_000, 20_000]))
+        elif mortal and dice.random() < 0.55:
+            point, life = dice.choice(list(POINTS)), 1.5
+        if fault and fault != "freeze":
+            self.toll.faults[fault] += 1
+        orders = Orders(
+            self._where,
+            self._launch.plan,
+            self._notes,
+            mutant=self._mutant,
+            point=point,
+            passage=1 if fault else dice.choice([1, 1, 2, 3]),
+            fate="freeze" if fault == "freeze" else "kill",
+            jump=jump,
+            file_limit=limit,
+        )
+        return Engine(fork(lambda: run_engine(orders)), time.monotonic() + life, point, fault == "freeze")
+
+    def _look_after(self) -> None:
+        now = time.monotonic()
+        self._others = [other for other in self._others if other.poll() is None]
+        for engine in list(self._engines):
+            if engine.process.poll() is not None:
+                self._bury(engine)
+            elif engine.thaws_at is None and engine.process.is_stopped:
+                engine.thaws_at = now + LEASE + 1
+                self.toll.freezes += 1
+                self.toll.stops += 1
+            elif engine.thaws_at is not None and engine.process.is_stopped and now >= engine.thaws_at:
+                engine.process.send(signal.SIGCONT)
+                engine.dies_at = now + 1  # to settle what it was about to settle
+            elif not engine.process.is_stopped and now >= engine.dies_at:
+                frozen = engine.freezes and engine.thaws_at is None
+                engine.process.send(signal.SIGSTOP if frozen else signal.SIGKILL)
+                engine.point = None if not frozen else engine.point
+                engine.dies_at = now + 60
+
+    def _bury(self, engine: Engine) -> None:
+        self._engines.remove(engine)
+        code = engine.process.code
+        if code == -signal.SIGKILL:
+            self.toll.kills += 1
+            self.toll.points[engine.point or "anywhere"] += 1
+        else:
+            self.toll.endings[_ENDINGS.get(code or 0, f"exit {code}")] += 1
+        self._over = self._over or code == OVER
+        self.toll.stops += code != OVER
+
+    def _clear(self) -> None:
+        for engine in self._engines[:]:
+            engine.point = None
+            engine.process.kill()
+            self._bury(engine)
+        for other in self._others:
+            if other.wait(15) is None:
+                other.kill()
+
+    def _finish(self) -> None:
+        """Bring the edition to its end with one engine at a time in a hurry; some of them die over it as well."""
+        deaths = self._dice.randint(0, 4)
+        for attempt in range(_FINISHERS):
+            point = self._dice.choice(list(POINTS)) if attempt < deaths and self.toll.kills < self._quota else None
+            passage = self._dice.randint(1, 3)
+            orders = Orders(
+                self._where, self._launch.plan, self._notes, self._mutant, point, passage, hurry=True
+            )  # fmt: skip
+            engine = Engine(fork(lambda given=orders: run_engine(given)), 0.0, point, freezes=False)
+            self._engines = [engine]
+            if engine.process.wait(30) is None:
+                engine.point = None
+                engine.process.kill()
+            self._bury(engine)
+            if engine.process.code == OVER:
+                self.toll.finished = True
+                return
+            time.sleep(0.1)
+        print(f"{self._where.edition} never came to its end", file=sys.stderr)
+
+    @staticmethod
+    def _sleep_until(at: datetime) -> None:
+        time.sleep(max(0.0, (at - datetime.now(UTC)).total_seconds()))
+
+
+def prepare(database: Database) -> None:
+    """Make the ledger's tables, in a process of its own."""
+
+    def migrate() -> int:
+        open_ledger(database.url).close()
+        return 0
+
+    if fork(migrate).wait(60) != 0:
+        raise SystemExit("the ledger could not be made; see above")
