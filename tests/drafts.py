@@ -6,7 +6,7 @@ most one line for what stands in brackets.
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -251,21 +251,6 @@ class Draft:
     def value(self, *path: str | int) -> str:
         """What stands behind a key on its line, without a comment."""
         return re.sub(r"\s+#.*$", "", self.lines[self.block(*path).start].split(":", 1)[1]).strip()
-
-    def paths(self) -> Iterator[tuple]:
-        """Every key and item written on a line of its own."""
-        yield from self._below(())
-
-    def _below(self, path: tuple) -> Iterator[tuple]:
-        where = self.block(*path)
-        if path and _in_brackets(self.lines[where.start]):
-            return
-        keys = [match["key"].strip('"') for n in where if (match := _ENTRY.match(self.lines[n].strip().removeprefix("- ")))]
-        for part in (*dict.fromkeys(keys), *range(len(where))):
-            below = (*path, part)
-            if self.has(*below) and self.block(*below) != where:
-                yield below
-                yield from self._below(below)
 
 
 def quoted(text: str) -> str:

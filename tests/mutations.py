@@ -60,14 +60,16 @@ def misspelt_key(draft, pick):
 
 @operator
 def duplicate_key(draft, pick):
-    path = pick([path for path in draft.paths() if isinstance(path[-1], str) and len(draft.block(*path)) == 1])
-    at = draft.block(*path).start
-    draft.lines.insert(at + 1, draft.lines[at].replace("- ", "  ", 1) if _begins_item(draft, at) else draft.lines[at])
+    places = [("opens",), ("locale",), ("product", "name"), *_goals(draft)]
+    places += [
+        (*spot.path, key)
+        for spot in draft.example.spots
+        for key in ("at", "kind", "topic")
+        if draft.has(*spot.path, key)
+    ]
+    at = draft.block(*pick(places)).start
+    draft.lines.insert(at + 1, draft.lines[at])
     return Expected("file/yaml", at + 2)
-
-
-def _begins_item(draft, at):
-    return draft.lines[at].lstrip().startswith("- ")
 
 
 @operator
@@ -81,8 +83,7 @@ def unquoted_time(draft, pick):
 def a_word_that_yaml_takes_for_something_else(draft, pick):
     path = pick([("title",), ("product", "name"), ("team", "name"), *_goals(draft)])
     draft.set(path, pick(["no", "on", "0200", "&name one", "*name", "!!str one", "1e999", '"\\0"', '"never closed']))
-    rule, line = "file/yaml", draft.line(*path)
-    return Expected(rule, line)
+    return Expected("file/yaml", draft.line(*path))
 
 
 def _goals(draft):
@@ -166,7 +167,9 @@ def an_hour_that_the_clocks_skip(draft, pick):
 def bad_duration(draft, pick):
     slack = [("phases", name, "slack") for name in draft.example.launch.phases]
     gates = [("phases", name, "gate", "recheck") for name in draft.example.launch.phases]
-    path = pick([path for path in slack + gates + [(*each, "after") for each in draft.example.remedies] if draft.has(*path)])
+    path = pick(
+        [path for path in slack + gates + [(*each, "after") for each in draft.example.remedies] if draft.has(*path)]
+    )
     draft.set(path, pick(["soon", "1x", "12", "30 m", "[1h]", "1h 30m"]))
     return Expected("file/value", draft.line(*path))
 
@@ -296,7 +299,9 @@ def duplicate_group_id(draft, pick):
 @operator
 def a_name_that_no_template_can_say(draft, pick):
     draft.add(("facts",), pick(["9lives", "two-words"]), "x")
-    return Expected("file/value", next(n for n, line in enumerate(draft.lines, 1) if re.match(r"\s+(9lives|two-words):", line)))
+    return Expected(
+        "file/value", next(n for n, line in enumerate(draft.lines, 1) if re.match(r"\s+(9lives|two-words):", line))
+    )
 
 
 # Phases and moments
@@ -492,7 +497,9 @@ def braces_in_a_fact(draft, pick):
         (name, spot)
         for name, value in draft.example.launch.facts.items()
         for spot in draft.example.spots
-        if isinstance(value, str) and value in draft.example.text_of(spot) and f"facts.{name}" in draft.example.source(spot)
+        if isinstance(value, str)
+        and value in draft.example.text_of(spot)
+        and f"facts.{name}" in draft.example.source(spot)
     ]
     name, spot = pick(told)
     draft.set(("facts", name), quoted(pick(["{{ vars.x }}", "now {% if x %}", "a {{ b"])))
@@ -571,7 +578,11 @@ def a_fact_told_too_early(draft, pick):
     use, leak = _use(example, fact), f"{example.locale}/library/leak.md.j2"
     forms = [use, f"{{% if false %}}{use}{{% endif %}}", f"{{% if step.number == 999 %}}{use}{{% endif %}}"]
     forms += [f'{{% include "{leak}" %}}', f'{{% if false %}}{{% include "{leak}" %}}{{% endif %}}']
-    forms += [f'{{% from "{leak}" import x %}}', f'{{{{ facts["{fact}"] is string }}}}', f"{{% set x = facts.{fact} %}}"]
+    forms += [
+        f'{{% from "{leak}" import x %}}',
+        f'{{{{ facts["{fact}"] is string }}}}',
+        f"{{% set x = facts.{fact} %}}",
+    ]
     draft.templates[leak] = pick([use, f"{{% macro x() %}}{use}{{% endmacro %}}"])
     draft.templates[spot.planned.template] += pick(forms)
     return Expected("reveal/early", draft.line(*spot.path))
@@ -693,7 +704,9 @@ def texts_that_do_not_carry_the_pull_that_leads(draft, pick):
     silent = [
         (phase, pull)
         for phase, pull in persona.leads.items()
-        if not any(says(plain(example.text_of(spot)), sentence[pull]) for spot in example.spots if spot.path[1] == phase)
+        if not any(
+            says(plain(example.text_of(spot)), sentence[pull]) for spot in example.spots if spot.path[1] == phase
+        )
     ]
     phase, pull = pick(silent)
     draft.add(("persona",), pull, "[zigzag]")
@@ -720,7 +733,9 @@ def broadcasts_in_a_row(draft, pick):
 
 @operator
 def a_stock_phrase(draft, pick):
-    path = _insert_alike(draft, pick, "這是一句每次都會出現而且很長的話。So it goes, on and on and on, again.", 3, asking=False)
+    path = _insert_alike(
+        draft, pick, "這是一句每次都會出現而且很長的話。So it goes, on and on and on, again.", 3, asking=False
+    )
     return Expected("voice/repeats", draft.line(*path), "warning")
 
 

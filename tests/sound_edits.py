@@ -16,6 +16,10 @@ def sound(change: Edit) -> Edit:
     return change
 
 
+def _new_id(draft: Draft, pick: Callable[[Sequence], object]) -> str:
+    return pick([name for name in (f"extra-{n}" for n in range(9)) if name not in draft.text])
+
+
 @sound
 def another_opening_date(draft, pick):
     clock = draft.value("opens").strip('"').split()[1]
@@ -42,7 +46,8 @@ def another_step_id(draft, pick):
     old, new = draft.value(*path), f"step-{pick(range(1_000))}-{path[3]}-{path[1].replace('_', '-')}"
     draft.set(path, new)
     draft.templates = {
-        name.replace(f"/{path[1]}/{old}.md.j2", f"/{path[1]}/{new}.md.j2"): source for name, source in draft.templates.items()
+        name.replace(f"/{path[1]}/{old}.md.j2", f"/{path[1]}/{new}.md.j2"): source
+        for name, source in draft.templates.items()
     }
 
 
@@ -60,9 +65,8 @@ def another_group_id(draft, pick):
 def one_more_group(draft, pick):
     channels = draft.example.launch.community.channels
     channel = pick([name for name, spec in channels.items() if spec.kind != "hand_off"])  # an hour has room for so many
-    item = f"{{id: extra-{pick(range(1_000))}, name: {quoted(pick(WORDS))}, channel: {channel}, cap: 3}}"
-    if item.split(",")[0] not in draft.text:
-        draft.insert_items(("community", "groups", pick([0, 99])), [item])
+    item = f"{{id: {_new_id(draft, pick)}, name: {quoted(pick(WORDS))}, channel: {channel}, cap: 3}}"
+    draft.insert_items(("community", "groups", pick([0, 99])), [item])
 
 
 @sound
@@ -73,35 +77,35 @@ def one_more_of_the_team(draft, pick):
 
 @sound
 def a_fact_that_nobody_tells(draft, pick):
-    draft.add(("facts",), f"spare_{pick(range(1_000))}", pick([quoted(pick(WORDS)), '{at: "T+3h"}', '{at: "D-2 07:00"}']))
+    draft.add(
+        ("facts",), f"spare_{pick(range(1_000))}", pick([quoted(pick(WORDS)), '{at: "T+3h"}', '{at: "D-2 07:00"}'])
+    )
 
 
 @sound
 def one_more_prompt(draft, pick):
     spot = pick(draft.example.spots[1:])
-    draft.templates[f"{draft.example.locale}/extra.md.j2"] = pick(["And you?", "你呢？{{ opens | when }}", "{{ left }}?"])
-    item = f"{{id: extra-{pick(range(1_000))}, at: {draft.value(*spot.path, 'at')}, kind: prompt, template: extra}}"
-    if item.split(",")[0] not in draft.text:
-        draft.insert_items((*spot.path[:-1], 99), [item])
+    draft.templates[f"{draft.example.locale}/extra.md.j2"] = pick(
+        ["And you?", "你呢？{{ opens | when }}", "{{ left }}?"]
+    )
+    item = f"{{id: {_new_id(draft, pick)}, at: {draft.value(*spot.path, 'at')}, kind: prompt, template: extra}}"
+    draft.insert_items((*spot.path[:-1], 99), [item])
 
 
 @sound
 def another_moment_within_its_room(draft, pick):
-    example = draft.example
-    order = example.in_time
-    place = pick(range(1, len(order)))
-    spot, due = order[place], order[place].planned.due
-    phase = example.plan.phase(spot.path[1])
-    earliest = max(phase.starts, order[place - 1].planned.due + timedelta(minutes=2))
-    latest = min(phase.gate_at, due + timedelta(minutes=5), spot.planned.counts_to or phase.gate_at)
-    if place + 1 < len(order):
-        latest = min(latest, order[place + 1].planned.due - timedelta(minutes=2))
-    room = [shift for shift in range(-5, 5) if shift and earliest <= due + timedelta(minutes=shift) < latest]
-    at = draft.value(*spot.path, "at").strip('"')
-    assert (day_and_clock := re.fullmatch(r"(D(?:[+-]\d+)?) (\d\d):(\d\d)", at)), at
-    day, hour, minute = day_and_clock.groups()
-    minutes = int(hour) * 60 + int(minute) + pick([shift for shift in room if 490 <= int(hour) * 60 + int(minute) + shift <= 1_405])
-    draft.set((*spot.path, "at"), f'"{day} {minutes // 60:02d}:{minutes % 60:02d}"')
+    order = draft.example.in_time
+    place = pick(range(1, len(order) - 1))
+    before, step, after = (spot.planned for spot in order[place - 1 : place + 2])
+    path, phase = order[place].path, draft.example.plan.phase(step.phase)
+    day, hour, minute = re.fullmatch(r'"(D\S*) (\d\d):(\d\d)"', draft.value(*path, "at")).groups()
+    room = []
+    for shift in {*range(-5, 6)} - {0}:
+        due, minutes = step.due + timedelta(minutes=shift), int(hour) * 60 + int(minute) + shift
+        in_phase = phase.starts <= due <= phase.gate_at and due < (step.counts_to or after.due)
+        if before.due < due < after.due and in_phase and 8 * 60 <= minutes < 23 * 60 + 30:
+            room.append(f'"{day} {minutes // 60:02d}:{minutes % 60:02d}"')
+    draft.set((*path, "at"), pick(room))
 
 
 @sound
@@ -190,4 +194,8 @@ def a_rule_that_is_waived(draft, pick):
         local = spot.planned.due.astimezone(draft.example.zone)
         draft.add((), "quiet_hours", f'{{starts: "{local:%H:%M}", ends: "{local + timedelta(minutes=1):%H:%M}"}}')
     if not any(is_content(line) and line.startswith("waive:") for line in draft.lines):
-        draft.lines += ["waive:", f"  serial/contiguous: {quoted(pick(WORDS))}", f"  quiet/hours: {quoted(pick(WORDS))}"]
+        draft.lines += [
+            "waive:",
+            f"  serial/contiguous: {quoted(pick(WORDS))}",
+            f"  quiet/hours: {quoted(pick(WORDS))}",
+        ]

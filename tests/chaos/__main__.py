@@ -127,7 +127,8 @@ def _result(stories: list[Story], ledger: Ledger, logs: Mapping[str, Path], note
         "launches": len(stories),
         "freezes": sum(toll.freezes for toll in tolls),
         "states": dict(whole.states),
-        **{name: dict(sum((getattr(toll, name) for toll in tolls), Counter())) for name in ("points", "faults", "endings")},
+        **{name: dict(sum((getattr(toll, name) for toll in tolls), Counter())) for name in ("faults", "endings")},
+        "killed_at": dict(Counter(note["words"] for note in noted if note["what"] == "kill")),
     }
     checked = (*WRONG, "unknown_in_excess", "unfenced", "broken", "unfinished")
     words = {name: [note["words"] for note in noted if note["what"] == name] for name in ("unfenced", "broken", "refused")}

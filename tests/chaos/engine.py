@@ -6,9 +6,10 @@ import os
 import resource
 import signal
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -38,7 +39,7 @@ _SHORT = 0.05  # seconds not worth a leap
 
 @dataclass(frozen=True)
 class Orders:
-    """What one engine is to do. `point` and `passage` say where it kills or freezes itself (`fate`).
+    """What one engine is to do. `points`: at which passage of which points it kills or freezes itself (`fate`).
 
     `jump` puts its clock wrong. With `hurry` it leaps over long waits and lets held gates pass: only ever the last
     engine of an edition, when every other is dead. `file_limit`: no file of it may grow beyond that many bytes.
@@ -48,8 +49,7 @@ class Orders:
     plan: Plan
     notes: Path
     mutant: str | None = None
-    point: str | None = None
-    passage: int = 1
+    points: Mapping[str, int] = field(default_factory=dict)
     fate: Literal["kill", "freeze"] = "kill"
     jump: timedelta = timedelta(0)
     hurry: bool = False
@@ -83,8 +83,8 @@ def run_engine(orders: Orders) -> int:
     if orders.mutant:
         MUTANTS[orders.mutant]()
     _watch_fencing(orders.notes)
-    if orders.point:
-        arm(orders.point, kill_me if orders.fate == "kill" else freeze_me, passage=orders.passage)
+    for point, passage in orders.points.items():
+        arm(point, partial(_meet, orders, point), passage=passage)
     clock = ChaosClock(orders.jump, hurry=orders.hurry)
     try:
         with using_clock(clock):
@@ -95,6 +95,11 @@ def run_engine(orders: Orders) -> int:
     except Exception:
         _note(orders.notes, "broken", traceback.format_exc())
         return BROKEN
+
+
+def _meet(orders: Orders, point: str) -> None:
+    _note(orders.notes, orders.fate, point)
+    (kill_me if orders.fate == "kill" else freeze_me)()
 
 
 async def _run(orders: Orders, clock: Clock) -> int:

@@ -13,20 +13,23 @@ from drumroll.ledger.store import Store
 
 Act = Callable[[], None]
 
+# Those that an engine passes all the time first, then those that need something to have gone wrong or that come once.
 POINTS = {
-    "beginning": "inside the transaction that begins the edition",
-    "recipients": "the deliveries to single members written, their words not kept yet",
     "worded": "words kept, nothing claimed",
     "claimed": "the claim committed, nothing sent",
     "wire": "the request on the wire",
     "answered": "the answer in hand, nothing settled",
     "settling": "inside the settlement's transaction",
     "settled": "the settlement committed",
+    "beginning": "inside the transaction that begins the edition",
+    "recipients": "the deliveries to single members written, their words not kept yet",
     "lapsed": "lapsed rows found, nothing recovered",
     "reclaimed": "a lapsed row taken over, not sent again yet",
     "recovering": "inside the transaction that writes a lapsed row down as unknown",
     "verdict": "inside the transaction that keeps a gate's verdict and its remedy",
 }
+RARE = ("beginning", "recipients", "lapsed", "reclaimed", "recovering", "verdict")
+USUAL = tuple(point for point in POINTS if point not in RARE)
 
 
 def kill_me() -> None:
@@ -39,7 +42,7 @@ def freeze_me() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def arm(point: str, act: Act, *, passage: int = 1) -> None:
+def arm(point: str, act: Act, *, passage: int) -> None:
     """Let `act` happen when this process passes `point` for the `passage`-th time, and never again."""
     passed = 0
 

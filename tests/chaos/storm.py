@@ -5,24 +5,25 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, Literal
 
 from drumroll.ledger.ledger import open_ledger
 from drumroll.operate.edition import Where
 from tests.chaos.databases import Database
 from tests.chaos.engine import BROKEN, OVER, REFUSED, Orders, run_engine
 from tests.chaos.launches import StormLaunch
-from tests.chaos.points import POINTS
+from tests.chaos.points import RARE, USUAL
 from tests.chaos.processes import Forked, fork
 
 ENGINES = 2
 LEASE = 6.0  # seconds: the sinks' timeout of 1 s and the margin the outbox adds
 JUMPS = (timedelta(hours=-1), timedelta(minutes=5), timedelta(hours=3), timedelta(days=3))
 _TAIL = 2.0  # seconds that a storm rages on after a launch's last phase
-_FINISHERS = 25
+_FINISHERS, _LONGEST_FINISH = 25, 30.0  # engines, seconds each
 _ENDINGS = {OVER: "over", REFUSED: "refused", BROKEN: "broken"}
 
 
@@ -32,7 +33,6 @@ class Engine:
 
     process: Forked
     dies_at: float
-    point: str | None
     freezes: bool
     thaws_at: float | None = None
 
@@ -52,7 +52,6 @@ class Toll:
     finished: bool = False
     misled: bool = False
     faults: Counter[str] = field(default_factory=Counter)
-    points: Counter[str] = field(default_factory=Counter)
     endings: Counter[str] = field(default_factory=Counter)
 
 
@@ -135,31 +134,35 @@ class Storm:
         self.toll.stops += ENGINES  # a lease may lapse while its engine waits for the database
 
     def _spawn(self, *, mortal: bool) -> Engine:
-        dice, point, jump, limit = self._dice, None, timedelta(0), None
+        dice, jump, limit = self._dice, timedelta(0), None
+        points: dict[str, int] = {}
         fault = self._wanted.pop(0) if self._wanted else ""
-        life = dice.uniform(0.05, 0.9) if mortal else 60.0
+        life = dice.uniform(0.05, 0.8) if mortal else 60.0
         if fault == "freeze":
-            point, life = dice.choice(["answered", "answered", "wire", "claimed"]), 2.0
+            points, life = {dice.choice(["answered", "answered", "wire", "claimed"]): 1}, 2.0
         elif fault == "clock":
             jump, life, self.toll.misled = dice.choice(JUMPS), 1.5, True
         elif fault == "full":
-            limit = self._database.room_left(dice.choice([0, 4_000, 20_000]))
-        elif mortal and dice.random() < 0.55:
-            point, life = dice.choice(list(POINTS)), 1.5
+            limit, life = self._database.room_left(0), 3.0
+        elif mortal:
+            points = self._draw_points()
         if fault and fault != "freeze":
             self.toll.faults[fault] += 1
-        orders = Orders(
-            self._where,
-            self._launch.plan,
-            self._notes,
-            mutant=self._mutant,
-            point=point,
-            passage=1 if fault else dice.choice([1, 1, 2, 3]),
-            fate="freeze" if fault == "freeze" else "kill",
-            jump=jump,
-            file_limit=limit,
-        )
-        return Engine(fork(lambda: run_engine(orders)), time.monotonic() + life, point, fault == "freeze")
+        fate: Literal["kill", "freeze"] = "freeze" if fault == "freeze" else "kill"
+        process = self._fork(points, fate=fate, jump=jump, file_limit=limit)
+        return Engine(process, time.monotonic() + life, fault == "freeze")
+
+    def _draw_points(self) -> dict[str, int]:
+        """Where a mortal engine dies: one time in three just anywhere, else where it passes first."""
+        dice = self._dice
+        if dice.random() < 0.35:
+            return {}
+        rare = dict.fromkeys(RARE, 1) if dice.random() < 0.6 else {}
+        return rare | {dice.choice(USUAL): dice.choice([1, 1, 2, 3])}
+
+    def _fork(self, points: Mapping[str, int], **more: Any) -> Forked:
+        orders = Orders(self._where, self._launch.plan, self._notes, self._mutant, points, **more)
+        return fork(lambda: run_engine(orders))
 
     def _look_after(self) -> None:
         now = time.monotonic()
@@ -175,9 +178,8 @@ class Storm:
                 engine.process.send(signal.SIGCONT)
                 engine.dies_at = now + 1  # to settle what it was about to settle
             elif not engine.process.is_stopped and now >= engine.dies_at:
-                frozen = engine.freezes and engine.thaws_at is None
-                engine.process.send(signal.SIGSTOP if frozen else signal.SIGKILL)
-                engine.point = None if not frozen else engine.point
+                freezes = engine.freezes and engine.thaws_at is None
+                engine.process.send(signal.SIGSTOP if freezes else signal.SIGKILL)
                 engine.dies_at = now + 60
 
     def _bury(self, engine: Engine) -> None:
@@ -185,7 +187,6 @@ class Storm:
         code = engine.process.code
         if code == -signal.SIGKILL:
             self.toll.kills += 1
-            self.toll.points[engine.point or "anywhere"] += 1
         else:
             self.toll.endings[_ENDINGS.get(code or 0, f"exit {code}")] += 1
         self._over = self._over or code == OVER
@@ -193,7 +194,6 @@ class Storm:
 
     def _clear(self) -> None:
         for engine in self._engines[:]:
-            engine.point = None
             engine.process.kill()
             self._bury(engine)
         for other in self._others:
@@ -204,15 +204,10 @@ class Storm:
         """Bring the edition to its end with one engine at a time in a hurry; some of them die over it as well."""
         deaths = self._dice.randint(0, 4)
         for attempt in range(_FINISHERS):
-            point = self._dice.choice(list(POINTS)) if attempt < deaths and self.toll.kills < self._quota else None
-            passage = self._dice.randint(1, 3)
-            orders = Orders(
-                self._where, self._launch.plan, self._notes, self._mutant, point, passage, hurry=True
-            )  # fmt: skip
-            engine = Engine(fork(lambda given=orders: run_engine(given)), 0.0, point, freezes=False)
+            dies = attempt < deaths and self.toll.kills < self._quota
+            engine = Engine(self._fork(self._draw_points() if dies else {}, hurry=True), 0.0, freezes=False)
             self._engines = [engine]
-            if engine.process.wait(30) is None:
-                engine.point = None
+            if engine.process.wait(_LONGEST_FINISH) is None:
                 engine.process.kill()
             self._bury(engine)
             if engine.process.code == OVER:
