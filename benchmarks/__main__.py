@@ -5,7 +5,7 @@ import importlib
 import json
 import sys
 
-BENCHMARKS = {"startup": "benchmarks.startup", "demo": "benchmarks.demo"}
+BENCHMARKS = {"startup": "benchmarks.startup", "compile": "benchmarks.compile", "demo": "benchmarks.demo"}
 
 
 def main() -> int:

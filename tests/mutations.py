@@ -82,7 +82,7 @@ def unquoted_time(draft, pick):
 @operator
 def a_word_that_yaml_takes_for_something_else(draft, pick):
     path = pick([("title",), ("product", "name"), ("team", "name"), *_goals(draft)])
-    draft.set(path, pick(["no", "on", "0200", "&name one", "*name", "!!str one", "1e999", '"\\0"', '"never closed']))
+    draft.set(path, pick(["no", "on", "0200", "&name one", "*name", "!!str one", "1e999", '"\\0"']))
     return Expected("file/yaml", draft.line(*path))
 
 
@@ -570,22 +570,37 @@ def _use(example: Example, fact: str) -> str:
     return f"{{{{ facts.{fact} | when }}}}" if fact in example.plan.moments else f"{{{{ facts.{fact} }}}}"
 
 
-@operator
-def a_fact_told_too_early(draft, pick):
+def _tell_early(draft: Draft, pick: Pick, forms: Sequence[str]) -> Expected:
+    """Add one of `forms` to an earlier text: USE in it is a use of the fact, LEAK a template that uses it."""
     example = draft.example
     fact, by = pick(_revealed(example))
     spot = pick([spot for spot in example.spots if spot.planned.due < by.planned.due])
     use, leak = _use(example, fact), f"{example.locale}/library/leak.md.j2"
-    forms = [use, f"{{% if false %}}{use}{{% endif %}}", f"{{% if step.number == 999 %}}{use}{{% endif %}}"]
-    forms += [f'{{% include "{leak}" %}}', f'{{% if false %}}{{% include "{leak}" %}}{{% endif %}}']
-    forms += [
-        f'{{% from "{leak}" import x %}}',
-        f'{{{{ facts["{fact}"] is string }}}}',
-        f"{{% set x = facts.{fact} %}}",
-    ]
     draft.templates[leak] = pick([use, f"{{% macro x() %}}{use}{{% endmacro %}}"])
-    draft.templates[spot.planned.template] += pick(forms)
+    form = pick(forms).replace("USE", use).replace("LEAK", f'"{leak}"').replace("FACT", fact)
+    draft.templates[spot.planned.template] += form
     return Expected("reveal/early", draft.line(*spot.path))
+
+
+@operator
+def a_fact_told_too_early(draft, pick):
+    return _tell_early(draft, pick, ["USE", '{{ facts["FACT"] is string }}', "{% set x = facts.FACT %}"])
+
+
+@operator
+def a_fact_told_too_early_in_a_branch_that_is_not_taken(draft, pick):
+    forms = [
+        "{% if false %}USE{% endif %}",
+        "{% if step.number == 999 %}USE{% endif %}",
+        "{% macro y() %}USE{% endmacro %}",
+    ]
+    return _tell_early(draft, pick, forms)
+
+
+@operator
+def a_fact_told_too_early_by_an_include(draft, pick):
+    forms = ["{% include LEAK %}", "{% if false %}{% include LEAK %}{% endif %}", "{% from LEAK import x %}"]
+    return _tell_early(draft, pick, forms)
 
 
 @operator
@@ -809,3 +824,20 @@ def too_many_hand_offs_in_an_hour(draft, pick):
     _add_groups(draft, _by_hand(draft.example), 9)
     draft.add(("team",), "hand_offs_per_hour", "1")
     return Expected("work/hour", draft.line(*pick(alone).path, "at"))
+
+
+@operator
+def a_stretch_that_sags(draft, pick):
+    serial, hour = draft.example.serial, timedelta(hours=1)
+    opened = next(n for n, spot in enumerate(serial) if spot.planned.due >= draft.example.plan.opens)
+    long = []
+    for one in range(2, opened):
+        usual = (serial[one].planned.due - serial[0].planned.due) / one
+        for two in range(one + 2, opened + 1):
+            span = serial[two].planned.due - serial[one].planned.due
+            if serial[two].path[1] != "recruit" and 0.6 * span - 9 * hour > 2 * usual:  # nights are no waking time
+                long.append((one, two))
+    one, two = pick(long)
+    for spot in serial[one + 1 : two]:
+        draft.add(spot.path, "serial", "false")
+    return Expected("rhythm/sag", draft.line(*serial[two].path), "warning")

@@ -23,7 +23,9 @@ def examples_of(share):
     """So many for each broken variant; a variant names its place, there is nothing to shrink."""
     unhelpful = [HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much, HealthCheck.too_slow]
     count = ceil(MUTANTS * share)
-    return settings(max_examples=count, phases=[Phase.generate], suppress_health_check=unhelpful, database=None)
+    return settings(
+        max_examples=count, phases=[Phase.generate], suppress_health_check=unhelpful, database=None, deadline=None
+    )
 
 
 @pytest.fixture(scope="module")

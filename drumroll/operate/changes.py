@@ -122,8 +122,9 @@ def _late(proposal: Proposal) -> Iterator[str]:
         yield f"it has opened: {opened[0]} has begun; move the steps to come in the file, and apply it"
     if new.opens != old.opens and new.opens <= proposal.at:
         yield "the new opening has passed"
+    at_the_old = {step.id for step in old.steps if step.due == old.opens} - set(proposal.running.begun)
     for step in new.steps if new.opens != old.opens else ():
-        if step.due == old.opens and step.id not in proposal.running.begun:
+        if step.due == old.opens and step.id in at_the_old:
             yield f'{step.id} would stay at the old opening; write its `at` as "T" in the file, and apply that first'
 
 

@@ -17,8 +17,9 @@ def _first(subject: Subject) -> Iterator[Breach]:
         what = f"is the first message of the launch, and of kind {step.kind}"
         yield Breach((*place, "kind"), what, "begin with a step of kind welcome")
         return
-    newcomers = {group.id for group in subject.launch.community.groups if group.kind == "conversion"}
-    missing = [group for group in subject.launch.group_ids() if group in newcomers - set(step.groups)]
+    reached = set(step.groups)
+    newcomers = [group.id for group in subject.launch.community.groups if group.kind == "conversion"]
+    missing = [group for group in newcomers if group not in reached]
     if missing or step.segment is not None:
         left_out = f"group {missing[0]}" if missing else f"everyone outside the segment {step.segment}"
         key = "to" if missing else "segment"

@@ -122,6 +122,7 @@ def _result(stories: list[Story], ledger: Ledger, logs: Mapping[str, Path], note
         "unknown_after_stops": len(whole.unknown_by_stop),
         "unknown_in_excess": excess,
         "unfenced": what["unfenced"],
+        "fenced": what["fenced"],
         "broken": what["broken"],
         "unfinished": sum(not toll.finished for toll in tolls),
         "launches": len(stories),
@@ -144,8 +145,8 @@ def _tell(result: dict[str, Any], *, as_json: bool) -> None:
         if name != "details":
             print(f"{name:20} {value}")
     for name in result["wrong"]:
-        for line in result["details"].get(name, ())[:20]:
-            print(f"{name}: {line}")
+        for line, times in Counter(result["details"].get(name, ())).most_common(20):
+            print(f"{name}: {line}" + (f" ({times} times)" if times > 1 else ""))
 
 
 def _options() -> argparse.Namespace:

@@ -93,7 +93,7 @@ def run_engine(orders: Orders) -> int:
         _note(orders.notes, "refused", str(error))
         return REFUSED
     except Exception:
-        _note(orders.notes, "broken", traceback.format_exc())
+        _note(orders.notes, "broken", traceback.format_exc(limit=-4))
         return BROKEN
 
 
@@ -106,7 +106,8 @@ async def _run(orders: Orders, clock: Clock) -> int:
     where = orders.where
     while True:
         try:
-            begin(orders.plan, ledger=where.open(), rehearsal=False, now=clock.now())
+            if all(row.id != where.edition for row in where.open().editions()):
+                begin(orders.plan, ledger=where.open(), rehearsal=False, now=clock.now())
             if ended(where) is None:
                 await _drive(where, clock, insist=orders.hurry)
             return OVER
@@ -147,14 +148,15 @@ async def _say(where: Where, beat: Beat, clock: Clock) -> None:
 
 
 def _watch_fencing(notes: Path) -> None:
-    """Note every settlement that was accepted although the row had been taken or settled by somebody else before."""
+    """Note settlements of rows that somebody else had taken or settled before: `unfenced` if accepted, else `fenced`."""
     original = Ledger.settle
 
     def settle(self: Ledger, results: Sequence[Settlement], *, now: datetime) -> int:
         current = _held(self, results)
         accepted = original(self, results, now=now)
-        if accepted > current:
-            _note(notes, "unfenced", ", ".join(result.claim.key for result in results))
+        if current < len(results):
+            what = "unfenced" if accepted > current else "fenced"
+            _note(notes, what, ", ".join(result.claim.key for result in results))
         return accepted
 
     Ledger.settle = settle  # type: ignore[method-assign]

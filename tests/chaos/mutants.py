@@ -5,11 +5,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import update
 
 from drumroll.ledger.ledger import Ledger
 from drumroll.ledger.model import Claim, Settlement
+from drumroll.ledger.outbox import _settled
 from drumroll.ledger.tables import delivery
 from drumroll.operate.attempt import Attempts
 from drumroll.operate.outbox import Outbox
@@ -44,25 +46,30 @@ def no_claim() -> None:
 
 def settle_first() -> None:
     """Written down as sent before the network has seen it."""
-    original = Attempts.settle
+    original, initial, ledgers = Attempts.settle, Attempts.__init__, WeakKeyDictionary[Attempts, Ledger]()
+
+    def init(self: Attempts, ledger: Ledger, *args: Any) -> None:
+        initial(self, ledger, *args)
+        ledgers[self] = ledger
 
     async def settle(self: Attempts, claim: Claim) -> Settlement:
-        self._ledger.settle([Settlement(claim, "sent")], now=self._clock.now())
+        ledgers[self].settle([Settlement(claim, "sent")], now=self._clock.now())
         return await original(self, claim)
 
-    Attempts.settle = settle  # type: ignore[method-assign]
+    Attempts.__init__, Attempts.settle = init, settle  # type: ignore[method-assign]
 
 
 def no_fencing() -> None:
     """A settlement is written whatever has become of the row since it was claimed."""
-    original = Ledger.settle
 
     def settle(self: Ledger, results: Sequence[Settlement], *, now: datetime) -> int:
         with self.store.write() as connection:
             for result in results:
-                held = {"state": "sending", "token": result.claim.token}
-                connection.execute(update(delivery).where(delivery.c.id == result.claim.id).values(held))
-        return original(self, results, now=now)
+                settled = _settled(result, now)
+                new = {name[4:]: value for name, value in settled.items() if name.startswith("new_")}
+                row = update(delivery).where(delivery.c.id == result.claim.id)
+                connection.execute(row.values({**new, "lease_until": None, "updated_at": now}))
+        return len(results)
 
     Ledger.settle = settle  # type: ignore[method-assign]
 

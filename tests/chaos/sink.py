@@ -53,7 +53,7 @@ class MoodySink(WebhookSink):
     def _mood(self, key: str) -> str:
         dice = self._dice
         if self._calm or dice.random() > _TROUBLED:
-            return f"then-slow:{dice.uniform(0.01, 0.15):.3f}"
+            return f"then-slow:{dice.uniform(0.02, 0.4):.3f}"
         (mode,) = dice.choices(list(TROUBLE), [_WEIGHTS.get(mode, 1.0) for mode in TROUBLE])
         if mode.startswith("body:") and self.honour_keys and key in self._known:
             return "accept"

@@ -38,8 +38,8 @@ class Engine:
 
     @property
     def counts(self) -> bool:
-        """Whether it is one of the two that are always at work; a frozen or thawed one comes on top."""
-        return not self.process.is_stopped and self.thaws_at is None
+        """Whether it is one of the two that are always at work; one that was or will be frozen comes on top."""
+        return not self.freezes
 
 
 @dataclass
@@ -76,16 +76,16 @@ class Storm:
         self._engines: list[Engine] = []
         self._others: list[Forked] = []
         self._wanted: list[str] = []  # faults that the next engines are to meet
-        self._over = False
+        self._over, self._first = False, first
         self.toll = Toll()
-        self._schedule = self._forecast(first=first)
+        self._schedule = self._forecast()
 
     def run(self) -> Toll:
         """Storm, then one engine after the other that brings the edition to its end."""
         self._sleep_until(self._launch.plan.opens - timedelta(seconds=1))
         end = self._launch.ends + timedelta(seconds=_TAIL)
         try:
-            while not self._is_spent(end) or any(not engine.counts for engine in self._engines):
+            while not self._is_spent(end) or self._awaits_a_freeze():
                 self._look_after()
                 self._strike()
                 while sum(engine.counts for engine in self._engines) < ENGINES and not self._over:
@@ -99,16 +99,23 @@ class Storm:
     def _is_spent(self, end: datetime) -> bool:
         return self.toll.kills >= self._quota or datetime.now(UTC) > end or self._over
 
-    def _forecast(self, *, first: bool) -> list[tuple[datetime, str]]:
+    def _awaits_a_freeze(self) -> bool:
+        """Whether one is under way: others must have the time to take over, and it to wake up."""
+        if any(engine.freezes for engine in self._engines):
+            return True
+        coming = self._wanted + [fault for _, fault in self._schedule if self._first]
+        return "freeze" in coming and not self._over
+
+    def _forecast(self) -> list[tuple[datetime, str]]:
         """Which rarer fault comes when. The first launch begins with a freeze, and its clocks are right."""
         dice, opens = self._dice, self._launch.plan.opens
         length = (self._launch.ends - opens).total_seconds()
         coming = {
-            "freeze": [0.5 if first else dice.uniform(0, length), dice.uniform(0, length)],
+            "freeze": [0.5, 2.5] if self._first else [dice.uniform(0, length), dice.uniform(0, length)],
             "lock": [dice.uniform(0, length)],
             "full": [dice.uniform(2, length), dice.uniform(2, length)],
             "crash": [dice.uniform(2, length), dice.uniform(2, length)] if self._database.can_crash else [],
-            "clock": [dice.uniform(0, length)] if not first and dice.random() < 0.4 else [],
+            "clock": [dice.uniform(0, length)] if not self._first and dice.random() < 0.4 else [],
         }
         return sorted(
             (opens + timedelta(seconds=at), fault)
@@ -137,15 +144,15 @@ class Storm:
         dice, jump, limit = self._dice, timedelta(0), None
         points: dict[str, int] = {}
         fault = self._wanted.pop(0) if self._wanted else ""
-        life = dice.uniform(0.05, 0.8) if mortal else 60.0
+        life = self._till_a_burst() if mortal else 60.0
         if fault == "freeze":
-            points, life = {dice.choice(["answered", "answered", "wire", "claimed"]): 1}, 2.0
+            points, life = {dice.choice(["answered", "answered", "wire", "claimed"]): 1}, 8.0
         elif fault == "clock":
             jump, life, self.toll.misled = dice.choice(JUMPS), 1.5, True
         elif fault == "full":
             limit, life = self._database.room_left(0), 3.0
-        elif mortal:
-            points = self._draw_points()
+        elif mortal and dice.random() < 0.65:
+            points, life = self._draw_points(), life + 1
         if fault and fault != "freeze":
             self.toll.faults[fault] += 1
         fate: Literal["kill", "freeze"] = "freeze" if fault == "freeze" else "kill"
@@ -153,12 +160,14 @@ class Storm:
         return Engine(process, time.monotonic() + life, fault == "freeze")
 
     def _draw_points(self) -> dict[str, int]:
-        """Where a mortal engine dies: one time in three just anywhere, else where it passes first."""
+        """Where an engine dies: at whichever of these it passes first."""
         dice = self._dice
-        if dice.random() < 0.35:
-            return {}
         rare = dict.fromkeys(RARE, 1) if dice.random() < 0.6 else {}
         return rare | {dice.choice(USUAL): dice.choice([1, 1, 2, 3])}
+
+    def _till_a_burst(self) -> float:
+        """Seconds to live: steps go out at whole seconds, so that is when there is something to interrupt."""
+        return 1 - time.time() % 1 + self._dice.uniform(-0.05, 0.5)
 
     def _fork(self, points: Mapping[str, int], **more: Any) -> Forked:
         orders = Orders(self._where, self._launch.plan, self._notes, self._mutant, points, **more)
@@ -176,7 +185,7 @@ class Storm:
                 self.toll.stops += 1
             elif engine.thaws_at is not None and engine.process.is_stopped and now >= engine.thaws_at:
                 engine.process.send(signal.SIGCONT)
-                engine.dies_at = now + 1  # to settle what it was about to settle
+                engine.dies_at = now + 3  # to settle what it was about to settle
             elif not engine.process.is_stopped and now >= engine.dies_at:
                 freezes = engine.freezes and engine.thaws_at is None
                 engine.process.send(signal.SIGSTOP if freezes else signal.SIGKILL)
