@@ -95,10 +95,11 @@ def one_more_prompt(draft, pick):
 @sound
 def another_moment_within_its_room(draft, pick):
     order = draft.example.in_time
-    place = pick(range(1, len(order) - 1))
+    clocks = [place for place in range(1, len(order) - 1) if ":" in draft.value(*order[place].path, "at")]  # no T-2h
+    place = pick(clocks)
     before, step, after = (spot.planned for spot in order[place - 1 : place + 2])
     path, phase = order[place].path, draft.example.plan.phase(step.phase)
-    day, hour, minute = re.fullmatch(r'"(D\S*) (\d\d):(\d\d)"', draft.value(*path, "at")).groups()
+    day, hour, minute = re.fullmatch(r"""["'](.*) (\d\d):(\d\d)["']""", draft.value(*path, "at")).groups()
     room = []
     for shift in {*range(-5, 6)} - {0}:
         due, minutes = step.due + timedelta(minutes=shift), int(hour) * 60 + int(minute) + shift

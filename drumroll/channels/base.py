@@ -51,15 +51,22 @@ class SendError(DrumrollError):
 
     `permanent`: do not try again. `transient`: certainly not delivered, try again after `retry_after` seconds (None:
     the sender's own backoff). `ambiguous`: it may have arrived (a broken connection or a timeout after the request
-    went out); never blindly repeated. Never put a secret or a URL with one into the message.
+    went out); never blindly repeated. `doubtful` goes with `transient`: it may have arrived, and the platform honours the
+    key, so the same message is sent again and again until the doubt is settled. Never put a secret or a URL with one into the message.
     """
 
     def __init__(
-        self, message: str, *, kind: Literal["permanent", "transient", "ambiguous"], retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        kind: Literal["permanent", "transient", "ambiguous"],
+        retry_after: float | None = None,
+        doubtful: bool = False,
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.retry_after = retry_after
+        self.doubtful = doubtful
 
 
 @dataclass(frozen=True, slots=True)

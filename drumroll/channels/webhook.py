@@ -182,7 +182,8 @@ class WebhookChannel:
             return SendError(f"{self._who} {what}; check the url and whether the receiver runs", kind="transient")
         what = f"gave no answer for {seconds}" if broken.late else "broke the connection off"
         if self.capability.idempotent:
-            return SendError(f"{self._who} {what}; it is tried again with the same webhook-id", kind="transient")
+            again = f"{self._who} {what}; it is tried again with the same webhook-id"
+            return SendError(again, kind="transient", doubtful=True)
         return SendError(
             f"{self._who} {what}; it may have arrived: look into the group, then resolve it", kind="ambiguous"
         )

@@ -57,7 +57,8 @@ def read_answer(answer: Answer, *, key: str, who: str, idempotent: bool, secrets
             raise SendError(f"{who} answered {status}, but with an error{words}; {remedy}", kind=kind, retry_after=wait)
         return Receipt(message_id=_id(said) or key)
     kind, remedy = _meaning(status, idempotent=idempotent)
-    raise SendError(f"{who} answered {status}{words}; {remedy}", kind=kind, retry_after=wait)
+    doubtful = kind == "transient" and status not in _NOT_TAKEN
+    raise SendError(f"{who} answered {status}{words}; {remedy}", kind=kind, retry_after=wait, doubtful=doubtful)
 
 
 def retry_after_seconds(header: str | None, *, now: datetime) -> float | None:

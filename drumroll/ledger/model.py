@@ -9,7 +9,7 @@ from drumroll.errors import LedgerError
 
 State = Literal["due", "held", "sending", "awaiting", "retry", "sent", "unknown", "failed", "skipped", "cancelled"]
 EditionState = Literal["running", "held", "done", "aborted"]
-Settled = Literal["sent", "awaiting", "retry", "failed", "unknown"]
+Settled = Literal["sent", "awaiting", "retry", "sending", "failed", "unknown"]
 Choice = Literal["sent", "resend", "skip"]
 
 
@@ -121,7 +121,8 @@ class Settlement:
     """How one claimed attempt ended.
 
     `sent_at` is when the platform took it (default: the moment of settling, for `sent` and `awaiting`). `retry_at` is
-    required for `retry`. `error` never holds a secret.
+    required for `retry`, and for `sending`: still in doubt, to be asked again with the same key when that lease ends.
+    `error` never holds a secret.
     """
 
     claim: Claim

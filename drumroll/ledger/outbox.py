@@ -121,8 +121,8 @@ class Outbox(LedgerPart):
         rows = [_settled(result, now) for result in results]
         mine = (delivery.c.id == bindparam("row"), delivery.c.token == bindparam("held_token"), _is("sending"))
         kept: ColumnElement[Any] = func.coalesce(bindparam("new_wording"), delivery.c.wording)
-        end = update(delivery).where(*mine).values(lease_until=None, updated_at=now, wording=kept)
-        columns = ("state", "message_id", "error", "retry_at", "sent_at", "lateness_ms")
+        end = update(delivery).where(*mine).values(updated_at=now, wording=kept)
+        columns = ("state", "message_id", "error", "lease_until", "retry_at", "sent_at", "lateness_ms")
         end = end.values({name: bindparam(f"new_{name}", type_=delivery.c[name].type) for name in columns})
         with self._store.write() as connection:
             return connection.execute(end, rows).rowcount
@@ -201,8 +201,9 @@ def _first(edition: str, phase: str, state: str) -> Select[Any]:
 
 def _settled(result: Settlement, now: datetime) -> dict[str, Any]:
     states.require(result.claim.key, "settle", "sending", result.state)
-    if (result.state == "retry") != (result.retry_at is not None):
-        raise LedgerError("a retry, and only a retry, has a time", where=result.claim.key, remedy="set retry_at")
+    if (result.state in {"retry", "sending"}) != (result.retry_at is not None):
+        what = "what is tried again, and nothing else, has a time"
+        raise LedgerError(what, where=result.claim.key, remedy="set retry_at")
     handed_over = result.state in ("sent", "awaiting")
     sent_at = (result.sent_at or now) if handed_over else None
     return {
@@ -212,7 +213,8 @@ def _settled(result: Settlement, now: datetime) -> dict[str, Any]:
         "new_wording": result.wording,
         "new_message_id": result.message_id,
         "new_error": result.error,
-        "new_retry_at": result.retry_at,
+        "new_lease_until": result.retry_at if result.state == "sending" else None,
+        "new_retry_at": result.retry_at if result.state == "retry" else None,
         "new_sent_at": sent_at,
         "new_lateness_ms": lateness(sent_at, result.claim.due_at) if sent_at else None,
     }

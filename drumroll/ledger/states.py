@@ -5,7 +5,7 @@
     claim      due        sending
     claim      retry      sending
     reclaim    sending    sending
-    settle     sending    sent, awaiting, retry, failed, unknown
+    settle     sending    sent, awaiting, retry, sending, failed, unknown
     recover    sending    sent, unknown
     set_aside  due        held, skipped, cancelled
     set_aside  retry      held, skipped, cancelled
@@ -16,7 +16,8 @@
     done       awaiting   sent
     platform   awaiting   sent, failed, skipped
 
-`sent`, `unknown`, `failed`, `skipped` and `cancelled` are final: the program leaves them alone, and only a person's
+A settlement leaves in `sending` what may have arrived on a platform that honours keys: its lease then lasts until it is
+asked again. `sent`, `unknown`, `failed`, `skipped` and `cancelled` are final: the program leaves them alone, and only a person's
 `resolve` reopens the two that are open questions. `reclaim` and `recover` wait for the lease to end. `failed` may be
 sent again because a permanent error says that nothing arrived; `cancelled` and `skipped` may not.
 """
@@ -45,7 +46,7 @@ FINAL: frozenset[State] = frozenset({"sent", "unknown", "failed", "skipped", "ca
 MOVES: dict[Act, dict[State, tuple[State, ...]]] = {
     "claim": {"due": ("sending",), "retry": ("sending",)},
     "reclaim": {"sending": ("sending",)},
-    "settle": {"sending": ("sent", "awaiting", "retry", "failed", "unknown")},
+    "settle": {"sending": ("sent", "awaiting", "retry", "sending", "failed", "unknown")},
     "recover": {"sending": ("sent", "unknown")},
     "set_aside": {
         "due": ("held", "skipped", "cancelled"),

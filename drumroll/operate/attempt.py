@@ -8,7 +8,7 @@ from drumroll.channels.base import Message, Receipt, Recipient, SendError
 from drumroll.clock import Clock
 from drumroll.errors import DrumrollError
 from drumroll.ledger.ledger import Ledger
-from drumroll.ledger.model import Claim, Settlement, idempotency_key
+from drumroll.ledger.model import Claim, Settled, Settlement, idempotency_key
 from drumroll.operate.lateness import PUNCTUAL
 from drumroll.operate.open_channels import OpenChannels
 from drumroll.operate.wording import Ready
@@ -32,21 +32,22 @@ class Attempts:
         self._names = _names(ledger, plan.edition, clock.now()) if step.segment else {}
         self.errors: dict[str, str] = {}
 
-    async def settle(self, claim: Claim) -> Settlement:
-        """Send it and say how it ended; never raises."""
+    async def settle(self, claim: Claim, *, doubtful: bool = False) -> Settlement:
+        """Send it and say how it ended; never raises. `doubtful`: an earlier attempt may have arrived."""
         try:
             channel = await self._channels.get(claim.channel)
             receipt = await channel.send(self._message(claim))
         except SendError as error:
-            return self._after_error(claim, error)
+            return self._after_error(claim, error, doubtful=doubtful)
         except DrumrollError as error:  # the channel could not be opened: nothing was sent
-            return self._after_error(claim, SendError(str(error), kind="transient"))
+            return self._after_error(claim, SendError(str(error), kind="transient"), doubtful=doubtful)
         except Exception as error:  # a channel's own bug must not leave a row without a settlement
             # The type only: a stranger's exception may quote an address with a secret in it, or a member's words.
             name = type(error).__name__
             log.error("channel %s failed unexpectedly: %s", claim.channel, name)  # noqa: TRY400
             log.debug("channel %s", claim.channel, exc_info=error)
-            return self._after_error(claim, SendError(f"{name} in channel {claim.channel}", kind="ambiguous"))
+            broken = SendError(f"{name} in channel {claim.channel}", kind="ambiguous")
+            return self._after_error(claim, broken, doubtful=doubtful)
         return self._after_receipt(claim, receipt)
 
     def _after_receipt(self, claim: Claim, receipt: Receipt) -> Settlement:
@@ -54,17 +55,18 @@ class Attempts:
             claim, receipt.state, message_id=receipt.message_id, wording=self._ready.sha, sent_at=self._clock.now()
         )
 
-    def _after_error(self, claim: Claim, error: SendError) -> Settlement:
-        self.errors[claim.recipient] = str(error)
-        sha = self._ready.sha
-        if error.kind == "permanent":
-            return Settlement(claim, "failed", wording=sha, error=str(error))
+    def _after_error(self, claim: Claim, error: SendError, *, doubtful: bool) -> Settlement:
+        self.errors[claim.recipient] = why = str(error)
+        sha, doubtful = self._ready.sha, doubtful or error.doubtful
         if error.kind == "ambiguous":
-            return Settlement(claim, "unknown", wording=sha, error=str(error))
-        if claim.attempts >= MAX_ATTEMPTS:
-            why = f"{error} (gave up after {claim.attempts} attempts)"
-            return Settlement(claim, "failed", wording=sha, error=why)
-        return Settlement(claim, "retry", wording=sha, error=str(error), retry_at=self._retry_at(claim, error))
+            return Settlement(claim, "unknown", wording=sha, error=why)
+        if error.kind == "permanent" or claim.attempts >= MAX_ATTEMPTS:
+            if error.kind != "permanent":
+                why = f"{error} (gave up after {claim.attempts} attempts)"
+            return Settlement(claim, "unknown" if doubtful else "failed", wording=sha, error=why)
+        # A doubtful one stays `sending`: as `retry` it could be skipped or held, and the ledger would deny it.
+        state: Settled = "sending" if doubtful else "retry"
+        return Settlement(claim, state, wording=sha, error=why, retry_at=self._retry_at(claim, error))
 
     def _retry_at(self, claim: Claim, error: SendError) -> datetime:
         """As late as the platform asks, but no later than the lateness rule would set the row aside anyway."""

@@ -94,7 +94,7 @@ class Outbox:
         ruling = self._ready.ruling
         if (capability.idempotent or capability.look_up) and ruling.act == "send":
             for again in self._ledger.reclaim([claim], now=now, lease=self._lease(claim.channel)):
-                await self._record([await self._attempts.settle(again)])
+                await self._record([await self._attempts.settle(again, doubtful=not capability.look_up)])
         elif capability.look_up:
             why = f"the sender stopped before sending it; {ruling.reason}"
             for again in self._ledger.reclaim([claim], now=now, lease=self._lease(claim.channel)):

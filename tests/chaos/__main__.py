@@ -13,6 +13,7 @@ import argparse
 import json
 import logging
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -22,9 +23,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-# Loaded before any fork, so that no engine has to: channels import these late.
-import drumroll.channels.http_post
-import psycopg  # noqa: F401
+import psycopg  # noqa: F401 - loaded before any fork, so that no engine has to
+
+import drumroll.channels.http_post  # noqa: F401 - likewise; channels import it late
 from drumroll.ledger.ledger import Ledger, open_ledger
 from tests.chaos.account import WRONG, Account, Taken, account, promised
 from tests.chaos.databases import Database, database
@@ -109,7 +110,9 @@ def _result(stories: list[Story], ledger: Ledger, logs: Mapping[str, Path], note
         whole.add(each)
         if not toll.misled:  # a clock that is ahead sees leases end early, as often as it likes
             excess += max(0, len(each.unknown_by_stop) - WIDTH * toll.stops)
-    strangers = {each.delivery for each in taken if each.delivery.split("/")[0] not in {s.plan.edition for s, _ in stories}}
+    strangers = {
+        each.delivery for each in taken if each.delivery.split("/")[0] not in {s.plan.edition for s, _ in stories}
+    }
     whole.phantom.extend(sorted(strangers))
     noted = [json.loads(line) for line in notes.read_text().splitlines()] if notes.exists() else []
     tolls = [toll for _, toll in stories]
@@ -132,7 +135,9 @@ def _result(stories: list[Story], ledger: Ledger, logs: Mapping[str, Path], note
         "killed_at": dict(Counter(note["words"] for note in noted if note["what"] == "kill")),
     }
     checked = (*WRONG, "unknown_in_excess", "unfenced", "broken", "unfinished")
-    words = {name: [note["words"] for note in noted if note["what"] == name] for name in ("unfenced", "broken", "refused")}
+    words = {
+        name: [note["words"] for note in noted if note["what"] == name] for name in ("unfenced", "broken", "refused")
+    }
     details = {name: getattr(whole, name) for name in (*WRONG, "unknown")} | words
     return figures | {"wrong": [name for name in checked if figures[name]], "details": details}
 
@@ -159,19 +164,29 @@ def _options() -> argparse.Namespace:
         + _listed("mutants", {name: str(mutant.__doc__) for name, mutant in MUTANTS.items()}),
     )
     parser.add_argument("--kills", type=int, default=100, metavar="N", help="kills at least (default: 100)")
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="of launches, sinks and the storm (default: 1)")
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="S", help="of launches, sinks and the storm (default: 1)"
+    )
     parser.add_argument("--mutant", choices=MUTANTS, help="break the engine on purpose: the harness must fail")
-    parser.add_argument("--sink", choices=["keyed", "keyless", "both"], default="both", help="which sinks (default: both)")
-    parser.add_argument("--faults", default=",".join(FAULTS), metavar="LIST", help="beside kills (default: all; '' for none)")
+    parser.add_argument(
+        "--sink", choices=["keyed", "keyless", "both"], default="both", help="which sinks (default: both)"
+    )
+    parser.add_argument(
+        "--faults", default=",".join(FAULTS), metavar="LIST", help="beside kills (default: all; '' for none)"
+    )
     parser.add_argument(
         "--ledger", metavar="URL", help="an empty database of your own, or `postgres` for a server of the harness's own"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="work in this new folder and leave it: launches, ledger, logs")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="work in this new folder and leave it: launches, ledger, logs"
+    )
     options = parser.parse_args()
     options.faults = frozenset(filter(None, options.faults.split(",")))
     if strange := options.faults - set(FAULTS):
         parser.error(f"no such fault: {', '.join(sorted(strange))}; known: {', '.join(FAULTS)}")
+    if options.keep and options.keep.exists() and any(options.keep.iterdir()):
+        parser.error(f"{options.keep} is not empty; an old log would be taken for this storm's")
     if options.kills < 1:
         parser.error("--kills is at least 1")
     options.sinks = ["keyed", "keyless"] if options.sink == "both" else [options.sink]
@@ -183,4 +198,8 @@ def _listed(title: str, words: Mapping[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that sinks and engines end with us
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

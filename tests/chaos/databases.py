@@ -33,7 +33,10 @@ class Database:
         import psycopg
 
         address = self._target.set(drivername="postgresql").render_as_string(hide_password=False)
-        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(address) as guest:  # it may be down just now
+        with (
+            contextlib.suppress(psycopg.OperationalError),
+            psycopg.connect(address) as guest,
+        ):  # it may be down just now
             guest.execute("LOCK TABLE delivery IN EXCLUSIVE MODE")
             time.sleep(seconds)
         return 0

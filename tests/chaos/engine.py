@@ -92,7 +92,7 @@ def run_engine(orders: Orders) -> int:
     except DrumrollError as error:
         _note(orders.notes, "refused", str(error))
         return REFUSED
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever it is, it goes into the account
         _note(orders.notes, "broken", traceback.format_exc(limit=-4))
         return BROKEN
 
@@ -110,9 +110,10 @@ async def _run(orders: Orders, clock: Clock) -> int:
                 begin(orders.plan, ledger=where.open(), rehearsal=False, now=clock.now())
             if ended(where) is None:
                 await _drive(where, clock, insist=orders.hurry)
-            return OVER
         except LedgerBusyError:  # a task of the flows would be retried as well
             await asyncio.sleep(0.2)
+        else:
+            return OVER
 
 
 async def _drive(where: Where, clock: Clock, *, insist: bool) -> None:

@@ -61,7 +61,7 @@ def fork(work: Callable[[], int]) -> Forked:
     code = 70
     try:
         code = work()
-    except BaseException:  # nothing may climb up into the parent's own code
+    except BaseException:  # noqa: BLE001 - nothing may climb up into the parent's own code
         traceback.print_exc()
     finally:
         sys.stderr.flush()

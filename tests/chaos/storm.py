@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from drumroll.ledger.ledger import open_ledger
 from drumroll.operate.edition import Where
@@ -22,6 +23,7 @@ from tests.chaos.processes import Forked, fork
 ENGINES = 2
 LEASE = 6.0  # seconds: the sinks' timeout of 1 s and the margin the outbox adds
 JUMPS = (timedelta(hours=-1), timedelta(minutes=5), timedelta(hours=3), timedelta(days=3))
+_TAKEOVER = 3.0  # seconds after a frozen engine's lease in which others may do their work in peace
 _TAIL = 2.0  # seconds that a storm rages on after a launch's last phase
 _FINISHERS, _LONGEST_FINISH = 25, 30.0  # engines, seconds each
 _ENDINGS = {OVER: "over", REFUSED: "refused", BROKEN: "broken"}
@@ -75,36 +77,44 @@ class Storm:
         self._where = Where(launch.plan.edition, database.url, str(launch.project))
         self._engines: list[Engine] = []
         self._others: list[Forked] = []
-        self._wanted: list[str] = []  # faults that the next engines are to meet
+        self._wanted: list[str] = []  # faults that the next engines meet
         self._over, self._first = False, first
         self.toll = Toll()
         self._schedule = self._forecast()
 
     def run(self) -> Toll:
         """Storm, then one engine after the other that brings the edition to its end."""
-        self._sleep_until(self._launch.plan.opens - timedelta(seconds=1))
         end = self._launch.ends + timedelta(seconds=_TAIL)
         try:
-            while not self._is_spent(end) or self._awaits_a_freeze():
-                self._look_after()
-                self._strike()
-                while sum(engine.counts for engine in self._engines) < ENGINES and not self._over:
-                    self._engines.append(self._spawn(mortal=not self._is_spent(end)))
-                time.sleep(0.005)
+            self._rage(end)
+            self._clear()
+            self._finish()
         finally:
             self._clear()
-        self._finish()
         return self.toll
+
+    def _rage(self, end: datetime) -> None:
+        time.sleep(max(0.0, (self._launch.plan.opens - datetime.now(UTC)).total_seconds() - 1))
+        while not self._is_spent(end) or self._awaits_a_freeze():
+            self._look_after()
+            self._strike()
+            while sum(engine.counts for engine in self._engines) < ENGINES and not self._over:
+                self._engines.append(self._spawn(mortal=not (self._is_spent(end) or self._is_takeover())))
+            time.sleep(0.005)
 
     def _is_spent(self, end: datetime) -> bool:
         return self.toll.kills >= self._quota or datetime.now(UTC) > end or self._over
+
+    def _is_takeover(self) -> bool:
+        """Whether a lease of a frozen engine has run out: its rows should be somebody else's when it wakes up."""
+        now = time.monotonic() + _TAKEOVER
+        return any(engine.process.is_stopped and now >= (engine.thaws_at or now + 1) for engine in self._engines)
 
     def _awaits_a_freeze(self) -> bool:
         """Whether one is under way: others must have the time to take over, and it to wake up."""
         if any(engine.freezes for engine in self._engines):
             return True
-        coming = self._wanted + [fault for _, fault in self._schedule if self._first]
-        return "freeze" in coming and not self._over
+        return self._first and not self._over and any(fault == "freeze" for _, fault in self._schedule)
 
     def _forecast(self) -> list[tuple[datetime, str]]:
         """Which rarer fault comes when. The first launch begins with a freeze, and its clocks are right."""
@@ -113,7 +123,7 @@ class Storm:
         coming = {
             "freeze": [0.5, 2.5] if self._first else [dice.uniform(0, length), dice.uniform(0, length)],
             "lock": [dice.uniform(0, length)],
-            "full": [dice.uniform(2, length), dice.uniform(2, length)],
+            "full": [dice.uniform(2, length), dice.uniform(2, length)] if self._database.file else [],
             "crash": [dice.uniform(2, length), dice.uniform(2, length)] if self._database.can_crash else [],
             "clock": [dice.uniform(0, length)] if not self._first and dice.random() < 0.4 else [],
         }
@@ -128,10 +138,11 @@ class Storm:
         while self._schedule and self._schedule[0][0] <= datetime.now(UTC):
             _, fault = self._schedule.pop(0)
             if fault == "lock":
-                seconds = self._dice.choice([0.5, 2.0, 7.0])
-                self._hurt(fault, lambda: self._database.hold_lock(seconds))
+                self._hurt(fault, partial(self._database.hold_lock, self._dice.choice([0.5, 2.0, 7.0])))
             elif fault == "crash":
                 self._hurt(fault, self._database.crash)
+            elif fault == "freeze":
+                self._engines.append(self._spawn_to_freeze())
             else:
                 self._wanted.append(fault)
 
@@ -144,25 +155,26 @@ class Storm:
         dice, jump, limit = self._dice, timedelta(0), None
         points: dict[str, int] = {}
         fault = self._wanted.pop(0) if self._wanted else ""
-        life = self._till_a_burst() if mortal else 60.0
-        if fault == "freeze":
-            points, life = {dice.choice(["answered", "answered", "wire", "claimed"]): 1}, 8.0
-        elif fault == "clock":
+        life = self._till_a_burst() if mortal else _TAKEOVER
+        if fault == "clock":
             jump, life, self.toll.misled = dice.choice(JUMPS), 1.5, True
         elif fault == "full":
             limit, life = self._database.room_left(0), 3.0
         elif mortal and dice.random() < 0.65:
-            points, life = self._draw_points(), life + 1
-        if fault and fault != "freeze":
+            points, life = self._draw_points(), life + 0.4
+        if fault:
             self.toll.faults[fault] += 1
-        fate: Literal["kill", "freeze"] = "freeze" if fault == "freeze" else "kill"
-        process = self._fork(points, fate=fate, jump=jump, file_limit=limit)
-        return Engine(process, time.monotonic() + life, fault == "freeze")
+        return Engine(self._fork(points, jump=jump, file_limit=limit), time.monotonic() + life, freezes=False)
+
+    def _spawn_to_freeze(self) -> Engine:
+        """One that stops with something in its hands, sooner or later; others go on meanwhile."""
+        point = self._dice.choice(["answered", "answered", "wire", "claimed"])
+        return Engine(self._fork({point: 1}, fate="freeze"), time.monotonic() + 8, freezes=True)
 
     def _draw_points(self) -> dict[str, int]:
         """Where an engine dies: at whichever of these it passes first."""
         dice = self._dice
-        rare = dict.fromkeys(RARE, 1) if dice.random() < 0.6 else {}
+        rare = {point: 1 for point in RARE if dice.random() < 0.3}
         return rare | {dice.choice(USUAL): dice.choice([1, 1, 2, 3])}
 
     def _till_a_burst(self) -> float:
@@ -180,7 +192,7 @@ class Storm:
             if engine.process.poll() is not None:
                 self._bury(engine)
             elif engine.thaws_at is None and engine.process.is_stopped:
-                engine.thaws_at = now + LEASE + 1
+                engine.thaws_at = now + LEASE + _TAKEOVER
                 self.toll.freezes += 1
                 self.toll.stops += 1
             elif engine.thaws_at is not None and engine.process.is_stopped and now >= engine.thaws_at:
@@ -224,10 +236,6 @@ class Storm:
                 return
             time.sleep(0.1)
         print(f"{self._where.edition} never came to its end", file=sys.stderr)
-
-    @staticmethod
-    def _sleep_until(at: datetime) -> None:
-        time.sleep(max(0.0, (at - datetime.now(UTC)).total_seconds()))
 
 
 def prepare(database: Database) -> None:
