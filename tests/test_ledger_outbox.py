@@ -225,7 +225,7 @@ def test_a_retry_waits_for_its_time_and_keeps_its_wording(ledger):
 def test_a_retry_without_a_time_is_refused(ledger):
     begin(ledger, new())
     (claim,) = take(ledger)
-    with pytest.raises(LedgerError, match="a retry, and only a retry, has a time; set retry_at"):
+    with pytest.raises(LedgerError, match="what is tried again, and nothing else, has a time; set retry_at"):
         ledger.settle([Settlement(claim, "retry")], now=NOW)
 
 

@@ -74,7 +74,7 @@ def tried(ledger, act, to):
     elif act == "reclaim":
         ledger.reclaim(claims, now=LATER, lease=MINUTE)
     elif act == "settle":
-        retry_at = LATER if to == "retry" else None
+        retry_at = LATER if to in ("retry", "sending") else None
         ledger.settle([Settlement(claim, to, retry_at=retry_at) for claim in claims], now=LATER)
     elif act == "recover":
         ledger.recover(claims, to, now=LATER, reason="why")

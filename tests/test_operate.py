@@ -278,6 +278,41 @@ async def test_an_ambiguous_answer_is_repeated_with_the_same_key_where_keys_are_
         assert len([data for data in sink.data if data["step"] == "first"]) == 2
 
 
+async def in_doubt(stage, sink):
+    """`first` went out to both groups at its instant; the receiver took one of them and gave no answer."""
+    where, clock = stage(webhook(sink.url, idempotent="true"))
+    await drive(where, "recruit", clock, beats=2)
+    assert sorted(states(where)[f"first/{group}"] for group in ("g1", "g2")) == ["sending", "sent"]
+    return where, clock
+
+
+async def test_what_may_have_arrived_is_never_skipped_or_held_as_if_it_had_not(stage):
+    """The ledger would deny a message that members have read."""
+    async with WebhookSink(script=["then-drop"], honour_keys=True) as sink:
+        where, clock = await in_doubt(stage, sink)
+        await clock.sleep_until(clock.now() + timedelta(hours=9))
+        await drive(where, "recruit", clock, beats=3)
+        assert sorted(states(where)[f"first/{group}"] for group in ("g1", "g2")) == ["sent", "unknown"]
+
+
+async def test_what_may_have_arrived_stays_in_doubt_while_the_receiver_is_away(stage):
+    async with WebhookSink(script=["then-drop", "accept", "503", "429:3"], honour_keys=True) as sink:
+        where, clock = await in_doubt(stage, sink)
+        for _ in range(2):
+            await drive(where, "recruit", clock, beats=1)
+            assert sorted(states(where)[f"first/{group}"] for group in ("g1", "g2")) == ["sending", "sent"]
+        await drive(where, "recruit", clock, beats=1)
+        assert states(where)["first/g1"] == states(where)["first/g2"] == "sent"
+
+
+@pytest.mark.parametrize("answers", [["410"], ["503"] * 7])
+async def test_what_may_have_arrived_ends_unknown_when_the_receiver_takes_it_no_more(stage, answers):
+    async with WebhookSink(script=["then-drop", "accept", *answers], honour_keys=True) as sink:
+        where, clock = await in_doubt(stage, sink)
+        await drive(where, "recruit", clock, beats=len(answers))
+        assert sorted(states(where)[f"first/{group}"] for group in ("g1", "g2")) == ["sent", "unknown"]
+
+
 async def test_a_permanent_error_fails_that_group_only_and_is_told(stage, caplog):
     async with WebhookSink(script=["404"]) as sink:
         where, clock = stage(webhook(sink.url))

@@ -57,6 +57,14 @@ def test_a_promise_made_and_kept_breaks_no_rule(promising):
         "http://kettle.example/order",
         f"「{LINK}」",
         f"({LINK})",
+        f"_{LINK}_",
+        f"{LINK}?src=welcome",
+        f"{LINK}/?src=welcome",
+        f"{LINK}#a",
+        f"{LINK}/now",
+        "https://www.kettle.example/order",
+        "kettle.example/order",
+        "去Kettle.example/order下單",
     ],
 )
 def test_the_order_link_is_found_before_the_trust_gate_however_it_is_written(project, words):
@@ -67,9 +75,52 @@ def test_the_order_link_is_found_before_the_trust_gate_however_it_is_written(pro
     assert what.endswith("before the trust gate, the one that ends nurture")
 
 
-@pytest.mark.parametrize("words", ["https://kettle.example/", "https://kettle.example/order/help", "https://[x"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "https://kettle.example/",
+        "https://kettle.example/orders",
+        "https://kettle.example/order-of-the-day",
+        "https://kettle.example/order.pdf",
+        "https://kettle.example/help/order",
+        "https://other.example/order",
+        "https://tea-kettle.example/order",
+        "https://kettle.example.org/order",
+        "order@kettle.example",
+        "https://[x",
+    ],
+)
 def test_another_address_is_not_the_order_link(project, words):
     project.template("en/nurture/prompt.md.j2", f"{words} And you?\n")
+    assert rules(project, "link/") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("https://kettle.example", 1),
+        ("https://kettle.example/?src=a", 1),
+        ("Kettle.example.", 1),
+        ("https://kettle.example/story", 0),
+        ("ann@kettle.example", 0),
+        ("https://kettle.example.org", 0),
+    ],
+)
+def test_an_order_link_that_is_a_bare_host_is_not_all_the_pages_of_its_site(project, words, found):
+    project.change(LINK, "https://www.kettle.example/").template("en/nurture/prompt.md.j2", f"{words} And you?\n")
+    assert len(rules(project, "link/")) == found
+
+
+def test_an_order_link_told_by_the_step_of_kind_link_cannot_be_revealed_earlier(project):
+    project.change("        reveals: [link]\n", "")
+    project.change("reveals: [host]", "reveals: [host, link]")
+    ((rule, line, what),) = rules(project, "link/")
+    assert (rule, line) == ("link/trust-gate", project.line("- id: the-host"))
+    assert what.startswith('reveals the order link ("link") before')
+
+
+def test_another_fact_that_the_step_of_kind_link_tells_is_no_order_link(project):
+    project.template("en/ignite/link.md.j2", "{{ facts.host }}: {{ facts.link }} " + SERIAL)
     assert rules(project, "link/") == []
 
 

@@ -51,8 +51,9 @@ class SendError(DrumrollError):
 
     `permanent`: do not try again. `transient`: certainly not delivered, try again after `retry_after` seconds (None:
     the sender's own backoff). `ambiguous`: it may have arrived (a broken connection or a timeout after the request
-    went out); never blindly repeated. `doubtful` goes with `transient`: it may have arrived, and the platform honours the
-    key, so the same message is sent again and again until the doubt is settled. Never put a secret or a URL with one into the message.
+    went out); never blindly repeated. A `transient` one that is `doubtful` may have arrived too, but the platform
+    honours the key: the same message is sent again until its answer comes. Never put a secret or a URL with one into
+    the message.
     """
 
     def __init__(

@@ -16,10 +16,10 @@
     done       awaiting   sent
     platform   awaiting   sent, failed, skipped
 
-A settlement leaves in `sending` what may have arrived on a platform that honours keys: its lease then lasts until it is
-asked again. `sent`, `unknown`, `failed`, `skipped` and `cancelled` are final: the program leaves them alone, and only a person's
-`resolve` reopens the two that are open questions. `reclaim` and `recover` wait for the lease to end. `failed` may be
-sent again because a permanent error says that nothing arrived; `cancelled` and `skipped` may not.
+`sent`, `unknown`, `failed`, `skipped` and `cancelled` are final: the program leaves them alone, and only a person's
+`resolve` reopens the two that are open questions. `reclaim` and `recover` wait for the lease to end; a settlement to
+`sending` sets that end: what may have arrived on a platform that honours keys stays in doubt until it is asked again.
+`failed` may be sent again because a permanent error says that nothing arrived; `cancelled` and `skipped` may not.
 """
 
 from typing import Literal

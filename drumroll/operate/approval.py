@@ -10,11 +10,10 @@ from drumroll.errors import DrumrollError, UsageError
 from drumroll.launchfile.load import did_you_mean
 from drumroll.ledger.model import DecisionRow
 from drumroll.login import login
-from drumroll.plan.model import Plan
+from drumroll.plan.model import Plan, shown
 
 SUBJECT = "plan"  # of the decision, as for `apply` and `shift`
 _HASH = re.compile(r"[0-9a-f]{8,64}")
-_SHOWN = 12  # digits of a hash, as `drumroll plan` prints it
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +45,10 @@ def see_that_it_goes_on(call: Call, edition: str, runs: str) -> None:
     """DrumrollError when the call approves another plan than `runs`, the hash of the one the edition runs."""
     if (approved := _given(call)) is not None and not runs.startswith(approved):
         raise DrumrollError(
-            f"approved {approved[:_SHOWN]}…, but this edition runs plan {runs[:_SHOWN]}…",
+            f"approved {shown(approved)}…, but this edition runs plan {shown(runs)}…",
             where=edition,
             remedy=f"look at `{Call(call.file).again('plan', '--diff', *call.where_it_writes())}`; "
-            f"to go on by the plan that it runs, approve {runs[:_SHOWN]} or drop the approval",
+            f"to go on by the plan that it runs, approve {shown(runs)} or drop the approval",
         )
 
 
@@ -66,11 +65,11 @@ def approval_to_begin(call: Call, plan: Plan, *, now: datetime) -> DecisionRow |
         return None
     if not plan.hash.startswith(approved):
         raise DrumrollError(
-            f"approved {approved[:_SHOWN]}…, but this file compiles to {plan.hash[:_SHOWN]}…",
+            f"approved {shown(approved)}…, but this file compiles to {shown(plan.hash)}…",
             where=plan.edition,
             remedy=f"look at `{call.again('plan')}`, then approve that",
         )
-    return DecisionRow(plan.edition, SUBJECT, f"approved {plan.hash[:_SHOWN]}", _name(call, plan), "", now)
+    return DecisionRow(plan.edition, SUBJECT, f"approved {shown(plan.hash)}", _name(call, plan), "", now)
 
 
 def _given(call: Call) -> str | None:
@@ -79,33 +78,43 @@ def _given(call: Call) -> str | None:
         if call.by is not None:
             raise UsageError(f'"{call.by}" approves nothing', remedy="add the plan's hash with --approved HASH")
         return None
-    approved = call.approved.strip().lower()
+    return approved_hash(call.approved, look=call.again("plan"))
+
+
+def approved_hash(text: str, *, look: str) -> str:
+    """The hash, or its beginning, in small letters. UsageError when it is none; `look` is the call that shows it."""
+    approved = text.strip().lower()
     if not _HASH.fullmatch(approved):
-        remedy = f"give 8 hex digits or more of the hash that `{call.again('plan')}` shows"
-        raise UsageError(f'"{call.approved}" is no hash of a plan', remedy=remedy)
+        remedy = f"give 8 hex digits or more of the hash that `{look}` shows"
+        raise UsageError(f'"{text}" is no hash of a plan', remedy=remedy)
     return approved
 
 
-def _name(call: Call, plan: Plan) -> str:
-    people = _people(plan)
-    if plan.launch.approval == "required":
-        if call.by is None:
-            remedy = f"say whose with --by NAME, of team.staff: {', '.join(people)}"
-            raise UsageError("an approval goes on record", where=plan.edition, remedy=remedy)
-        if (name := call.by.strip()) not in people:
-            what = f'"{call.by}" is nobody of team.staff who can approve it'
-            raise UsageError(what, where=plan.edition, remedy=did_you_mean(name, people))
-        return name
-    name = (login(remedy="say who approves with --by NAME") if call.by is None else call.by).strip()
-    if not name:
-        raise UsageError("an approval goes on record", where=plan.edition, remedy="say whose with --by NAME")
+def approver(by: str | None, plan: Plan) -> str:
+    """Who approves: of the staff of `plan` where it says `approval: required`, else anybody with a name.
+
+    UsageError when it is nobody, or somebody who may not.
+    """
+    people, required = _people(plan), plan.launch.approval == "required"
+    if by is None or not (name := by.strip()):
+        remedy = "say whose with --by NAME" + (f", of team.staff: {', '.join(people)}" if required else "")
+        raise UsageError("an approval goes on record", where=plan.edition, remedy=remedy)
+    if required and name not in people:
+        what = f'"{by}" is nobody of team.staff who can approve it'
+        raise UsageError(what, where=plan.edition, remedy=did_you_mean(name, people))
     return name
+
+
+def _name(call: Call, plan: Plan) -> str:
+    if call.by is None and plan.launch.approval != "required":
+        return approver(login(remedy="say who approves with --by NAME"), plan)
+    return approver(call.by, plan)
 
 
 def _how(call: Call, plan: Plan) -> str:
     people = _people(plan)
     name, which = (people[0], "") if len(people) == 1 else ("NAME", f", NAME being of team.staff: {', '.join(people)}")
-    words = ("--approved", plan.hash[:_SHOWN], "--by", name, *call.where_it_writes())
+    words = ("--approved", shown(plan.hash), "--by", name, *call.where_it_writes())
     return f"look at `{call.again('plan')}`, then run `{call.again('run', *words)}`{which}"
 
 

@@ -11,7 +11,7 @@ from drumroll.ledger.model import DecisionRow, DeliveryRow, NewDelivery
 from drumroll.operate.edition import capabilities_of, deliveries_of, lead
 from drumroll.operate.running import Running, notes_of, texts_sent, told_by_corrections
 from drumroll.plan.diff import Difference, diff
-from drumroll.plan.model import Plan, remedy_step_id
+from drumroll.plan.model import Plan, remedy_step_id, shown
 from drumroll.plan.promises import BrokenPromise, broken_promises, values_of
 from drumroll.plan.rebase import is_correction, rebase
 
@@ -71,6 +71,10 @@ def refusals(proposal: Proposal) -> list[str]:
 
 def _structure(proposal: Proposal) -> Iterator[str]:
     running, old, new = proposal.running, proposal.running.plan, proposal.plan
+    for name in ("timezone", "locale"):  # what was said was said in these, and is read again in them
+        was, becomes = getattr(old.launch, name), getattr(new.launch, name)
+        if was != becomes:
+            yield f"{name} would be {becomes}, and members were spoken to in {was}; put {was} back"
     if [phase.name for phase in old.phases] != [phase.name for phase in new.phases]:
         names = ", ".join(phase.name for phase in old.phases)
         yield f"the edition runs the phases {names}; put them back, a running launch keeps its phases"
@@ -117,15 +121,27 @@ def _late(proposal: Proposal) -> Iterator[str]:
     for step in to_come:
         if step.due <= proposal.at:
             yield f"{step.id} would be due {step.due.astimezone(zone):%a %Y-%m-%d %H:%M}, which has passed"
+    if new.opens == old.opens:
+        return
     opened = [step.id for step in old.steps if step.due >= old.opens and step.id in proposal.running.begun]
-    if new.opens != old.opens and opened:
+    if opened:
         yield f"it has opened: {opened[0]} has begun; move the steps to come in the file, and apply it"
-    if new.opens != old.opens and new.opens <= proposal.at:
+    if new.opens <= proposal.at:
         yield "the new opening has passed"
-    at_the_old = {step.id for step in old.steps if step.due == old.opens} - set(proposal.running.begun)
-    for step in new.steps if new.opens != old.opens else ():
-        if step.due == old.opens and step.id in at_the_old:
-            yield f'{step.id} would stay at the old opening; write its `at` as "T" in the file, and apply that first'
+    stood = {step.id: _side(step.due, old.opens) for step in old.steps if step.id not in proposal.running.begun}
+    for step in new.steps:
+        was, stands = stood.get(step.id), _side(step.due, new.opens)
+        if was == stands or was is None or is_correction(step):
+            continue
+        yield (
+            f"{step.id} stood {was} the opening and would be due {stands} it, {step.due.astimezone(zone):%a %H:%M}; "
+            'write its `at` from the opening ("T", "T-2h", "T+3h") in the file, and apply that first'
+        )
+
+
+def _side(due: datetime, opens: datetime) -> str:
+    """Where an instant stands to the opening: a link that came before it would sell what is not for sale yet."""
+    return "at" if due == opens else "before" if due < opens else "after"
 
 
 def _unreadable(proposal: Proposal) -> Iterator[str]:
@@ -151,7 +167,7 @@ def enact(
     Raises OvertakenError, having written nothing, when another change was faster or a step has begun since.
     """
     running, edition = proposal.running, proposal.running.edition.id
-    decisions = [DecisionRow(edition, "plan", f"{what} {plan.hash[:12]}", by, reason, now)]
+    decisions = [DecisionRow(edition, "plan", f"{what} {shown(plan.hash)}", by, reason, now)]
     if no_correction is not None:
         decisions.append(DecisionRow(edition, "correction", "none", by, no_correction, now))
     moved, cancelled, added = _outbox(running, plan)

@@ -52,21 +52,49 @@ def from_file(file: Path, ledger: Ledger) -> FromFile:
 def with_opening(running: Running, opens: datetime) -> Plan:
     """The launch that the edition runs, compiled for another opening (UTC) through every rule.
 
-    Raises DrumrollError with every finding that refuses it.
+    Raises DrumrollError with every finding that refuses it. What a rule finds at the opening it has, it may go on with:
+    the rule is younger than the edition, and a stored launch cannot be edited.
     """
+    checked = _stored(running, opens, Findings(running.plan.edition))
+    if checked.plan is None:
+        before = _Lenient(running.plan.edition)
+        _stored(running, running.plan.opens, before)
+        checked = _stored(running, opens, _Lenient(running.plan.edition, known=frozenset(before.met)))
+    if checked.plan is None:
+        raise DrumrollError("cannot open then:" + _listed(checked), where=running.plan.edition)
+    return checked.plan
+
+
+def _stored(running: Running, opens: datetime, findings: Findings) -> Checked:
     old = running.plan
-    checked = check_launch(
+    return check_launch(
         old.launch,
-        Findings(old.edition),
+        findings,
         file=Path(old.edition),
         project=Path(),
         stored=old.templates,
         opens=local_moment(opens, ZoneInfo(old.launch.timezone)),
         as_run=lambda plan: as_it_runs(old, plan, running.begun),
     )
-    if checked.plan is None:
-        raise DrumrollError("cannot open then:" + _listed(checked), where=old.edition)
-    return checked.plan
+
+
+@dataclass(slots=True)
+class _Lenient(Findings):
+    """Findings of which the method's rules refuse nothing that is in `known` (rule and place); None knows all.
+
+    Only those rules: what keeps a plan from being compiled refuses it as ever. `met` is what was let pass.
+    """
+
+    known: frozenset[tuple[str, str]] | None = None
+    met: set[tuple[str, str]] = field(default_factory=set)
+
+    def add(self, rule: str, path: DocPath, what: str, remedy: str = "", *, severity: Severity = "error") -> None:
+        """Record a finding, as a warning when it is known."""
+        one = (rule, dotted(path))
+        if severity == "error" and rule in _METHOD and (self.known is None or one in self.known):
+            self.met.add(one)
+            severity = "warning"
+        Findings.add(self, rule, path, what, remedy, severity=severity)
 
 
 def _listed(checked: Checked) -> str:

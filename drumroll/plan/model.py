@@ -6,6 +6,11 @@ from drumroll.launchfile.fields import Part
 from drumroll.launchfile.models import Launch, OnLate, PhaseName, RemedyStep, StepKind
 
 
+def shown(plan_hash: str) -> str:
+    """A plan's hash as people see it: its first 12 digits."""
+    return plan_hash[:12]
+
+
 def remedy_step_id(phase: str, remedy: RemedyStep) -> str:
     """The id under which a remedy's deliveries stand in the ledger; occurrences count its repeats."""
     return f"{phase}.remedy.{remedy.id}"

@@ -1,4 +1,4 @@
-"""What a text said of times and topics that come from the plan: the promises in it, found while it was rendered."""
+"""What a text said that the plan may yet change, times and topics and more: found while it was rendered."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,13 +8,17 @@ from datetime import datetime
 class Said:
     """One thing a text told from the plan.
 
-    `source` is `teaser.when`, `teaser.topic`, `teaser.label`, `left`, or `time` for a point in time that went through
-    a filter. `about` is the instant it names (UTC; None for a topic or label), `words` how the text put it.
+    `source` is `teaser.when`, `teaser.topic`, `teaser.label`, `left`, `time` for a point in time that went through a
+    filter, `money` for an amount that did, or `fact` or `promise` for the value of one, called `name`. `about` is the
+    instant it names (UTC; None for whatever is no time), `words` how the text put it, and `form` how exactly a `time`
+    was put: `day`, `clock` or `when`.
     """
 
     source: str
     about: datetime | None
     words: str
+    form: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

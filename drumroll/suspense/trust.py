@@ -1,13 +1,16 @@
 """The order link: behind the trust gate, and never in a welcome (brief Q7)."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from drumroll.launchfile.models import PHASES
 from drumroll.plan.model import PlannedStep
 from drumroll.suspense.rule import Breach, Edit, Rule, Subject
 
 _URL = re.compile(r"https?://[^\s<>\"'「」『』（）【】，。；！？、]+", re.IGNORECASE)
+# What would make it another address: more of the name before it, or more of the host's name or path after it.
+_NO_MORE_BEFORE = r"(?<![A-Za-z0-9.@/-])"
+_NO_MORE_AFTER = r"(?![_~-]*[A-Za-z0-9%+@&=$]|[.:][A-Za-z0-9])"
 _SHORTEST = 6  # a fact of fewer characters, "24" perhaps, stands in many texts that tell nothing of it
 _AFTER_NURTURE = PHASES[PHASES.index("nurture") + 1 :]
 
@@ -43,7 +46,7 @@ def _carrier(subject: Subject) -> Callable[[PlannedStep], str | None]:
     """For a step: how it brings the order link, in words; None when it does not."""
     facts = _link_facts(subject)
     values = [value for fact in facts if isinstance(value := subject.launch.facts[fact], str)]
-    links = {_same(url) for value in values for url in _URL.findall(value)}
+    addresses = _addresses(url for value in values for url in _URL.findall(value))
     others = [value.strip() for value in values if not _URL.search(value) and len(value.strip()) >= _SHORTEST]
 
     def why(step: PlannedStep) -> str | None:
@@ -56,23 +59,46 @@ def _carrier(subject: Subject) -> Callable[[PlannedStep], str | None]:
             if owner == "facts" and fact in facts and not use.guarded:
                 return f'tells the order link ("{fact}", templates/{use.template}:{use.line})'
         text = subject.texts.get(step.id, "")
-        for url in _URL.findall(text):
-            if _same(url) in links:
-                return f"tells the order link ({url})"
+        if addresses and (told := addresses.search(text)):
+            return f"tells the order link ({told[0]})"
         return next((f"tells the order link ({other})" for other in others if other in text), None)
 
     return why
 
 
 def _link_facts(subject: Subject) -> frozenset[str]:
-    """The facts that steps of kind link reveal."""
-    return frozenset(fact for step in subject.plan.steps if step.kind == "link" for fact in step.reveals)
+    """The facts that steps of kind link reveal, and the addresses among those that their templates use."""
+    steps = [step for step in subject.plan.steps if step.kind == "link"]
+    revealed = {fact for step in steps for fact in step.reveals}
+    names = {use.name for step in steps for use in subject.uses.get(step.template, ())}
+    told = {fact for fact, value in subject.launch.facts.items() if f"facts.{fact}" in names and _is_address(value)}
+    return frozenset(revealed | told)
 
 
-def _same(url: str) -> str:
-    """An address as it is compared: the host's case, a closing slash and punctuation after it make no difference."""
-    host, slash, path = url.partition("://")[2].partition("/")
-    return (host.lower() + slash + path).rstrip(".,;:!?)]*_/")
+def _is_address(value: object) -> bool:
+    return isinstance(value, str) and _URL.fullmatch(value.strip()) is not None
+
+
+def _addresses(urls: Iterable[str]) -> re.Pattern[str] | None:
+    """What finds these addresses in a text, with or without scheme and `www.`; None when there are none.
+
+    What stands below an address, or has it with a query or a fragment, leads there too: `/order/now`, `/order?src=x`.
+    A bare host is the page itself alone, because all pages of the site stand below it.
+    """
+    found = [_address(host, path) for host, path in map(_place, urls) if host]
+    return re.compile(f"{_NO_MORE_BEFORE}(?:{'|'.join(found)}){_NO_MORE_AFTER}") if found else None
+
+
+def _address(host: str, path: str) -> str:
+    end = re.escape(path) if path else "(?:/(?!/)|(?!/))"
+    return rf"(?i:(?:https?://)?(?:www\.)?{re.escape(host)}){end}"
+
+
+def _place(url: str) -> tuple[str, str]:
+    """Host and path of an address, without what makes no difference: `www.`, query, fragment, a closing slash."""
+    place = re.split("[?#]", url.partition("://")[2])[0].rstrip(".,;:!)]*_/")
+    host, slash, path = place.partition("/")
+    return re.sub(r"^www\.", "", host, flags=re.IGNORECASE), slash + path
 
 
 TRUST_GATE = Rule(
@@ -81,7 +107,8 @@ TRUST_GATE = Rule(
     reason=(
         "People who are shown the way to pay before they trust you see an advertisement, and read everything after it "
         "as one. The gate that ends nurture measures whether they do; until it has passed, no text may bring the link. "
-        "The links meant are the facts that steps of kind link reveal. One evening is enough for a nurture phase."
+        "The links meant are the facts that steps of kind link reveal, the addresses among the facts that their texts "
+        "tell, and what stands below those addresses. One evening is enough for a nurture phase."
     ),
     check=_behind_gate,
     example=(

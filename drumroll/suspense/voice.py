@@ -98,7 +98,8 @@ def _listed(subject: Subject, step_ids: Sequence[str]) -> str:
 
 def _sentences(subject: Subject, step: PlannedStep, everywhere: re.Pattern[str] | None) -> set[str]:
     """A text's own sentences that are long enough to be recognised, with what comes from the plan left out."""
-    from_plan = [said.words for said in subject.said.get(step.id, ())] + list(subject.teasers.get(step.id, {}).values())
+    moving = (said for said in subject.said.get(step.id, ()) if said.source not in {"fact", "promise", "money"})
+    from_plan = [said.words for said in moving] + list(subject.teasers.get(step.id, {}).values())
     from_plan.append(subject.labels.get(step.id, ""))
     text = subject.texts[step.id]
     for words in sorted(filter(None, from_plan), key=len, reverse=True):  # a few: no pattern is compiled for them

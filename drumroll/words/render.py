@@ -1,7 +1,7 @@
 """A plan's words: sandboxed Jinja2 over the template sources that the plan carries."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -42,7 +42,7 @@ class WordsError(DrumrollError):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A finished text, and what it said of times and topics of the plan, in order."""
+    """A finished text, and what it said that comes from the plan, in order."""
 
     text: str
     said: tuple[Said, ...]
@@ -79,9 +79,9 @@ class Words:
         self._environment = Sandbox(FunctionLoader(self._source))
 
         self._environment.filters |= {
-            "when": lambda at: self._told(at, self._when),
-            "clock": lambda at: self._told(at, say.clock),
-            "day": lambda at: self._told(at, lambda local: say.day(self.phrases, local)),
+            "when": lambda at: self._told(at, self._when, "when"),
+            "clock": lambda at: self._told(at, say.clock, "clock"),
+            "day": lambda at: self._told(at, lambda local: say.day(self.phrases, local), "day"),
             "money": self._money,
         }
         self._telling = _Telling(self._local(plan.opens), worst=False, said=[])
@@ -93,7 +93,7 @@ class Words:
         return self.read(step, now=now).text
 
     def read(self, step: PlannedStep, *, now: datetime, worst: bool = False) -> Reading:
-        """The finished text of `step` when it is `now` (UTC), and what it said of the plan's times and topics.
+        """The finished text of `step` when it is `now` (UTC), and what it said that comes from the plan.
 
         With `worst`, every time and span is said in its longest form, whatever `now` is: what a late or a moved message
         may become. Raises WordsError naming template and line for syntax errors, undefined names, facts used before
@@ -116,7 +116,8 @@ class Words:
             name, line = _place(error, step.template)
             what = f"cannot be rendered: {str(error).rstrip('.')}"
             raise WordsError(what, template=name, line=line, remedy="correct the template") from error
-        return Reading(_plain(text, step.template), tuple(telling.said))
+        text = _plain(text, step.template)
+        return Reading(text, tuple(_in_print(text, telling.said)))
 
     def _rendered(self, step: PlannedStep, now: datetime) -> str:
         pieces, length = [], 0
@@ -159,11 +160,17 @@ class Words:
             return say.longest_when(self.phrases, local)
         return say.when(self.phrases, local, now=self._telling.now)
 
-    def _told(self, at: Any, say_it: Callable[[datetime], str]) -> str:
+    def _told(self, at: Any, say_it: Callable[[datetime], str], form: str) -> str:
         local = self._moment(at)
         words = say_it(local)
-        self._telling.said.append(Said("time", local.astimezone(UTC), words))
+        self._telling.said.append(Said("time", local.astimezone(UTC), words, form))
         return words
+
+    def _tell_value(self, source: str, name: str, value: Any) -> Any:
+        """Note a fact or a promise that a template reaches for; a fact that is a moment is noted by its filter."""
+        if isinstance(value, str):
+            self._telling.said.append(Said(source, None, value, name=name))
+        return value
 
     def _tell_teaser(self, step: PlannedStep, name: str, words: str) -> str:
         following = self._known[step.follows_up or ""]
@@ -190,7 +197,9 @@ class Words:
             raise TemplateRuntimeError("there is no amount to tell: the launch has no product.price")
         if not isinstance(amount, int | float | Decimal | Undefined):
             raise TemplateRuntimeError(f'"{amount}" is no amount like product.price')
-        return say.money(self.phrases, cast("Decimal", amount), currency)
+        words = say.money(self.phrases, cast("Decimal", amount), currency)
+        self._telling.said.append(Said("money", None, words))
+        return words
 
     def _facts_by_instant(self) -> dict[str, tuple[datetime, str]]:
         told: dict[str, tuple[datetime, str]] = {}
@@ -222,7 +231,7 @@ class Words:
             "launch": Named("launch", {"name": launch.name, "title": launch.title}),
             "product": Named("product", launch.product.model_dump()),
             "team": Named("team", {"name": launch.team.name}),
-            "promises": Named("promises", launch.promises),
+            "promises": Named("promises", launch.promises, lambda *told: self._tell_value("promise", *told)),
             "opens": self._local(self.plan.opens),
         }
 
@@ -231,11 +240,13 @@ class Words:
         target = step.counts_to or self.plan.opens
         teaser = self.teaser(step, now=now)
         told = {"label": self.label(step), "number": step.number, "topic": step.topic, "kind": step.kind}
+        promise = launch.promises.get(step.keeps or "")
+        self._tell_value("promise", step.keeps or "", promise)
         return {
             **self._everywhere,
-            "facts": Named("facts", self._facts(step)),
+            "facts": Named("facts", self._facts(step), lambda *told: self._tell_value("fact", *told)),
             "vars": Named("vars", {**step.vars, **self._values(step.moments, step.moments)}),
-            "promise": launch.promises.get(step.keeps or ""),
+            "promise": promise,
             "step": Named("step", told),
             "teaser": None if teaser is None else Named("teaser", teaser, lambda *told: self._tell_teaser(step, *told)),
             "counts_to": self._local(target),
@@ -254,6 +265,17 @@ class Words:
         elif isinstance(error, UndefinedError):
             remedy = "add it to the step's vars or to facts, or correct the name"
         return WordsError(message, template=template, line=line, remedy=remedy, rule=rule)
+
+
+def _in_print(text: str, said: Iterable[Said]) -> Iterator[Said]:
+    """What was said: of facts and promises that a template reached for, those it printed, each once."""
+    printed = set()
+    for one in said:
+        if one.source in {"fact", "promise"}:
+            if one in printed or _plain(one.words, "") not in text:
+                continue
+            printed.add(one)
+        yield one
 
 
 def _place(error: BaseException, template: str) -> tuple[str, int]:

@@ -30,7 +30,7 @@ def message_of(error: TemplateError) -> str:
 class Named:
     """Values that templates reach after a dot. No dict: of one, `facts.items` would be a method and be printed.
 
-    `told(name, value)` is asked for the value whenever a template reaches for one. Looping over it gives the values.
+    `told(name, value)` is asked for the value whenever a template reaches for one, or loops over them all.
     """
 
     __slots__ = ("_name", "_told", "_values")
@@ -46,7 +46,7 @@ class Named:
         return self._told(name, self._values[name])
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._values.values())
+        return (self._told(name, value) for name, value in self._values.items())
 
     def __contains__(self, name: object) -> bool:
         return name in self._values
