@@ -170,8 +170,10 @@ def _price(economics: UnitEconomics | None) -> tuple[bool | None, str]:
     """The price is high enough when what buyers leave carries the team (brief F1: no tick box)."""
     if economics is None:
         return None, "not answered: it follows from `economics`"
+    if not economics.team_cost:
+        return False, "a team that costs nothing is no team, and any price would carry it"
     if not economics.places:
-        return economics.surplus >= 0, "no group is there for members before they pay, so nobody buys"
+        return False, "no group is there for members before they pay, so nobody buys"
     left, cost = (money(amount, economics.currency) for amount in (economics.contribution, economics.team_cost))
     carries = economics.surplus >= 0
     return carries, f"what buyers leave, about {left}, {'carries' if carries else 'does not carry'} the team's {cost}"
@@ -236,6 +238,8 @@ _REMEDIES: dict[str, Callable[[FitVerdict], str]] = {
 
 def _how_it_breaks_even(economics: UnitEconomics | None) -> str:
     assert economics is not None
+    if not economics.team_cost:
+        return "write what the team costs, hours that nobody is paid for as well"
     if not economics.places:
         return "add a group of kind conversion"
     return f"it breaks even {break_even(economics)}: raise price, margin or seats, lower the cost"

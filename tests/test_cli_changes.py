@@ -16,6 +16,7 @@ from drumroll.operate.edition import Where, begin
 from drumroll.operate.opening import open_edition
 from drumroll.operate.recompile import new_opening, with_opening
 from drumroll.operate.running import look
+from drumroll.operate.settling import Correcting, settle
 from tests.driver import drive
 from tests.launch_files import SERIAL, drumroll, new_project
 
@@ -125,12 +126,81 @@ def test_a_plan_nobody_approved_is_not_applied(kettle):
     assert kettle.ledger.edition(EDITION).plan_version == 1
 
 
-@pytest.mark.parametrize("given", ["abcdef12", "{hash:.7}", "{hash}0", ""])
-def test_what_was_approved_must_be_what_is_here(kettle, given):
+def test_what_was_approved_must_be_what_is_here(kettle):
     kettle.project.change("topic: price and terms", "topic: the price")
     wanted = kettle.hash()
-    ran = kettle.run("apply", FILE, "--approve", given.format(hash=wanted), "--by", "Ann")
+    ran = kettle.run("apply", FILE, "--approve", "abcdef12", "--by", "Ann")
     assert (ran.code, f"then approve {wanted[:12]}" in ran.err) == (1, True)
+
+
+@pytest.mark.parametrize("given", ["{hash:.7}", "{hash}0", "", "letmepass"])
+def test_what_is_no_hash_approves_nothing(kettle, given):
+    kettle.project.change("topic: price and terms", "topic: the price")
+    ran = kettle.run("apply", FILE, "--approve", given.format(hash=kettle.hash()), "--by", "Ann")
+    assert (ran.code, "is no hash of a plan; give 8 hex digits or more" in ran.err) == (2, True)
+
+
+def test_under_a_plan_that_requires_approval_only_the_team_changes_it(kettle, monkeypatch):
+    kettle.project.change("title:", "approval: required\ntitle:")
+    assert kettle.apply().code == 0
+    kettle.project.change("approval: required\n", "").change("topic: price and terms", "topic: the price")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    ran = kettle.run("apply", FILE)
+    assert (ran.code, "nobody has approved this plan" in ran.err) == (1, True)
+    for call in (("apply", FILE), ("shift", "kettle", "+1d")):
+        look = ("plan", FILE, "--diff") if call[0] == "apply" else (*call, "--dry-run")
+        ran = kettle.run(*call, "--approve", kettle.json(*look)["to_hash"], "--by", "Nobody")
+        assert (ran.code, '"Nobody" is nobody of team.staff' in ran.err) == (2, True), ran.err
+    assert kettle.apply().code == 0
+
+
+def test_a_difference_that_is_refused_is_not_offered_and_exits_with_1(kettle):
+    kettle.project.change("timezone: Asia/Taipei", "timezone: Asia/Tokyo")
+    ran = kettle.run("plan", FILE, "--diff")
+    assert (ran.code, "apply it with" in ran.out) == (1, False)
+    assert "refused: timezone would be Asia/Tokyo, and members were spoken to in Asia/Taipei" in ran.out
+    ran = kettle.run("plan", FILE, "--diff", "--json")
+    assert (ran.code, json.loads(ran.out)["refused"] != []) == (1, True)
+
+
+def test_a_change_of_what_has_begun_is_told_to_have_no_effect(kettle):
+    kettle.project.change('at: "D-5 19:00"', 'at: "D-5 19:30"')
+    kettle.project.template("en/recruit/welcome.md.j2", "Other words. " + SERIAL)
+    document = kettle.json("plan", FILE, "--diff")
+    assert [(each["id"], each["fields"]) for each in document["in_vain"]] == [
+        ("welcome", ["text"]),
+        ("roll-call", ["at"]),
+    ]
+    assert "roll-call has begun; this change has no effect: at" in kettle.run("plan", FILE, "--diff").out
+
+
+def test_a_step_with_another_id_is_asked_about(kettle):
+    kettle.project.change("- id: terms", "- id: all-terms")
+    assert (
+        "all-terms, Fri 2027-01-15 23:00 (renamed? It is terms in the edition)"
+        in kettle.run("plan", FILE, "--diff").out
+    )
+
+
+def test_new_groups_and_other_channels_name_whom_they_touch(kettle):
+    west = "    - {id: west, name: West, channel: by_hand}\n"
+    kettle.project.change(west, west + west.replace("west", "north")).change("lead: 30m", "lead: 40m")
+    document = kettle.json("plan", FILE, "--diff")
+    assert {"community.groups.north", "community.channels.by_hand"} <= set(document["settings"])
+    changed = {each["id"]: (each["fields"], each["joined"]) for each in document["changed"]}
+    assert changed["terms"] == (["groups"], ["north"])
+    assert "~ community.channels.by_hand (groups west, north)" in kettle.run("plan", FILE, "--diff").out
+
+
+def test_of_a_long_text_only_the_lines_that_change_are_shown(kettle):
+    words = [f"line {number}" for number in range(20)]
+    kettle.project.template("en/ignite/countdown.md.j2", "{{ left }}\n" + "\n".join(words))
+    assert kettle.apply().code == 0
+    words[10] = "another line"
+    kettle.project.template("en/ignite/countdown.md.j2", "{{ left }}\n" + "\n".join(words))
+    out = kettle.run("plan", FILE, "--diff").out
+    assert "      line 9\n    - line 10\n    + another line\n      line 11\n" in out
+    assert "line 8" not in out
 
 
 def test_a_change_needs_a_name(kettle):
@@ -247,6 +317,8 @@ def test_ones_own_notice_is_sent_instead(kettle, tmp_path):
         (("+1d", "--dry-run", "--no-correction", " "), "goes on record"),
         (("+1d", "--dry-run", "--correct-at", "D-6 09:00"), "has passed"),
         (("+1d", "--dry-run", "--correct-at", "later"), "--correct-at"),
+        (("+1d", "--dry-run", "--correct-at", "D-3 23:30"), "is in the quiet hours (23:30-08:00)"),
+        (("+1d", "--dry-run", "--correct-at", "D+60 12:00"), "too late: the last thing it corrects is Sun 2027-01-17"),
         (("+1d", "--dry-run", "--notice", "none.txt"), "none.txt"),
     ],
 )
@@ -263,12 +335,25 @@ def test_what_is_claimed_while_a_change_is_written_stays_and_is_told(kettle, cap
     stale, due = proposal(), kettle.where.plan().step("the-host").due
     kettle.ledger.claim(EDITION, "the-host", 1, now=due, limit=1, lease=timedelta(minutes=1), channel="screen")
     options = {"what": "shift", "by": "Ann", "reason": "", "project": kettle.project.root}
-    done = proposals.settle(stale, proposal, proposals.Correcting(None, "told by voice", None), **options)
+    done = settle(stale, proposal, Correcting(None, "told by voice", None), **options)
     proposals.tell_settled(done)
     assert f"{EDITION}/the-host/1/east had begun when this was written, and stays as it was" in capsys.readouterr().out
     found = {(row.step, row.group): row for row in kettle.ledger.deliveries(EDITION)}
     assert {found["the-host", group].due_at for group in ("east", "west")} == {due}
     assert found["terms", "east"].due_at == done.plan.step("terms").due != stale.running.plan.step("terms").due
+
+
+def test_a_correction_that_a_channel_cannot_take_is_refused(kettle, tmp_path):
+    kettle.project.change("      lead: 30m", "      lead: 30m\n      max_bytes: 300")
+    assert kettle.apply().code == 0
+    (tmp_path / "notice.txt").write_text("延" * 101)
+    ran = kettle.run("shift", "kettle", "+1d", "--dry-run", "--notice", "notice.txt")
+    assert (ran.code, "has 303 bytes, and channel by_hand takes 300" in ran.err) == (2, True), ran.err
+
+
+def test_an_opening_that_has_passed_is_said_before_any_rule(kettle):
+    ran = kettle.run("shift", "kettle", "-30d", "--dry-run")
+    assert (ran.code, ran.err.strip()) == (1, f"error: {EDITION}: that opening has passed (2026-12-17 12:00)")
 
 
 def test_an_unknown_launch_is_not_shifted(kettle):

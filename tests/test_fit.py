@@ -168,6 +168,15 @@ def test_without_a_conversion_group_nobody_buys(project):
     assert finding.remedy.startswith("add a group of kind conversion, or ")
 
 
+def test_a_team_that_costs_nothing_passes_no_price_but_somebody_may_take_it_on(project):
+    project.change("team_cost: 100}", "team_cost: 0}")
+    (finding,) = fit_findings(project)
+    assert finding.what == "not fit: a team that costs nothing is no team, and any price would carry it"
+    assert finding.remedy.startswith("write what the team costs, hours that nobody is paid for as well, or ")
+    project.write(project.text + OVERRIDE)
+    assert [found.severity for found in fit_findings(project)] == ["waived"]
+
+
 def test_cents_are_shown_only_where_there_are_any():
     assert [money(Fraction(amount), "USD") for amount in ("1234567", "12.5", "-0.125")] == [
         "USD 1,234,567",

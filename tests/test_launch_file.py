@@ -415,6 +415,18 @@ REFUSED = {
             '13: product.currency: unknown currency "ZZZ"; use the three capital letters of ISO 4217, like TWD [name/currency]'
         ],
     ),
+    "currency of the tests": (
+        "currency: TWD",
+        "currency: XXX",
+        [
+            '13: product.currency: unknown currency "XXX"; use the three capital letters of ISO 4217, like TWD [name/currency]'
+        ],
+    ),
+    "currency of metal": (
+        "currency: TWD",
+        "currency: XAU",
+        ['13: product.currency: unknown currency "XAU"; did you mean "XAF"? [name/currency]'],
+    ),
     "currency with a slip": (
         "currency: TWD",
         "currency: EUO",

@@ -7,6 +7,7 @@ from sqlalchemy import update
 
 from drumroll.errors import LedgerError
 from drumroll.ledger import states
+from drumroll.ledger.changes import PlanChange
 from drumroll.ledger.model import Settlement
 from drumroll.ledger.tables import delivery
 
@@ -30,9 +31,9 @@ def test_what_was_sent_skipped_or_cancelled_stays_so_whatever_anyone_does():
         assert not [act for act, moves in states.MOVES.items() if old in moves]
 
 
-def test_unknown_leaves_only_by_resolve_and_awaiting_only_by_done_or_the_platform():
+def test_unknown_leaves_only_by_resolve_and_awaiting_only_by_done_the_platform_or_a_changed_plan():
     assert {act for act, moves in states.MOVES.items() if "unknown" in moves} == {"resolve"}
-    assert {act for act, moves in states.MOVES.items() if "awaiting" in moves} == {"done", "platform"}
+    assert {act for act, moves in states.MOVES.items() if "awaiting" in moves} == {"done", "platform", "take_back"}
 
 
 def test_every_state_can_be_reached_from_due():
@@ -44,13 +45,13 @@ def test_every_state_can_be_reached_from_due():
 
 @pytest.mark.parametrize("state", states.STATES)
 def test_a_delivery_is_never_sent_twice_without_a_persons_word(state):
-    """From what may have arrived, no path without `resolve` leads back to a claim."""
+    """From what may have arrived, no path without `resolve`, or a changed plan (`take_back`), leads back to a claim."""
     if state in ("due", "held", "retry", "sending"):
         return
     reached = {state}
     for _ in states.STATES:
         for act, moves in states.MOVES.items():
-            if act != "resolve":
+            if act not in ("resolve", "take_back"):
                 reached |= {new for old in reached & moves.keys() for new in moves[old]}
     assert not reached & {"due", "retry", "sending", "held"}
 
@@ -61,8 +62,12 @@ def test_an_illegal_move_names_key_states_and_act():
 
 
 def test_an_illegal_move_says_which_acts_there_are():
-    with pytest.raises(LedgerError, match=r"from awaiting it moves by done or platform only$"):
+    with pytest.raises(LedgerError, match=r"from awaiting it moves by done or platform or take_back only$"):
         states.require("the/key", "settle", "awaiting", "sent")
+
+
+def taking_back(row):
+    return PlanChange("hash", "{}", "title", NOW, (), (), (), (), "", (), taken_back=[row])
 
 
 def tried(ledger, act, to):
@@ -80,10 +85,13 @@ def tried(ledger, act, to):
         ledger.recover(claims, to, now=LATER, reason="why")
     elif act == "set_aside":
         ledger.set_aside(EDITION, "welcome", 1, to=to, reason="why", now=LATER)
-    for row in rows if act in ("resolve", "done", "platform") else []:
+    for row in rows if act in ("resolve", "done", "platform", "take_back") else []:
         refused = pytest.raises(LedgerError, match=f"from {row.state} to {to} by {act}")
         with nullcontext() if states.may(act, row.state, to) else refused:
-            if act == "done":
+            if act == "take_back":
+                since = ledger.plan_versions(EDITION)[-1]
+                ledger.change_plan(EDITION, taking_back(row), since=since, now=LATER)
+            elif act == "done":
                 ledger.done(row.key, by="me", now=LATER)
             elif act == "platform":
                 ledger.platform_result(row.key, to, now=LATER)

@@ -144,6 +144,26 @@ def test_the_same_plan_differs_in_nothing(project):
     assert not changes(project, old)
 
 
+def test_a_gate_that_has_spoken_is_changed_in_vain(project):
+    old = project.plan()
+    new = rebase(old, project.change("at_least: 30", "at_least: 40").plan(), {"welcome"}, over={"recruit"})
+    found = diff(old, new, {"welcome"}, Reader(), over={"recruit"})
+    assert (found.settings, found.settings_in_vain) == ((), ("phases.recruit.gate",))
+    assert changes(project, old).settings == ("phases.recruit.gate",)
+
+
+def test_a_changed_setting_is_named_to_its_key(project):
+    old = project.plan()
+    project.change("price: 3980", "price: 3990").change("name: the kettle people", "name: kettle people")
+    project.change("name: East,", "name: Far East,").change("silent_for: 3d", "silent_for: 2d")
+    assert changes(project, old).settings == (
+        "product.price",
+        "team.name",
+        "community.groups.east",
+        "community.segments.silent",
+    )
+
+
 def test_a_shift_moves_and_changes_no_words(project):
     old = project.plan()
     found = changes(project, old, opens="2027-01-17 12:00")

@@ -41,6 +41,33 @@ def test_time_left_is_said_only_where_it_is_printed(project):
     assert [(one.source, one.about, one.words) for one in said(project, "two-hours")] == [("left", OPENING, "2 hours")]
 
 
+def test_a_time_is_noted_as_exactly_as_it_was_put(project):
+    project.template(WELCOME, "{{ opens | day }} {{ opens | clock }} {{ opens | when }}" + SERIAL)
+    assert [one.form for one in said(project, "welcome") if one.source == "time"] == ["day", "clock", "when"]
+
+
+def test_an_amount_a_fact_and_a_promise_are_noted_where_they_are_printed(project):
+    project.change("persona:", "promises:\n  quiet: no noise\n  calm: no calls\n\npersona:")
+    project.change("        reveals: [host]\n", "")
+    project.template(
+        WELCOME,
+        "{% if facts.host is defined %}{{ facts.host }} {% endif %}{% if facts.host == promises.calm %}{% endif %}"
+        "{{ product.price | money }} {{ promises.quiet }} " + SERIAL,
+    )
+    noted = {(one.source, one.name, one.words) for one in said(project, "welcome") if one.source[:6] != "teaser"}
+    assert noted == {("fact", "host", "Ann Boil"), ("money", "", "NT$3,980"), ("promise", "quiet", "no noise")}
+
+
+def test_a_promise_that_a_step_keeps_is_noted_where_it_is_printed(project):
+    project.change("persona:", "promises:\n  quiet: no noise\n\npersona:")
+    project.change('at: "D-5 19:00"\n', 'at: "D-5 19:00"\n        keeps: quiet\n')
+    project.template(WELCOME, "{{ promises.quiet }} " + SERIAL)
+    project.template("en/recruit/prompt.md.j2", "{% if promise %}As promised, {{ promise }}. {% endif %}Who is here?")
+    assert [one.name for one in said(project, "roll-call")] == ["quiet"]
+    project.template("en/recruit/prompt.md.j2", "Who is here?")
+    assert said(project, "roll-call") == ()
+
+
 def test_what_a_branch_not_taken_would_say_is_not_said(project):
     project.template(WELCOME, SERIAL + "{% if step.number > 1 %}{{ opens | when }}{% endif %}")
     assert [one.source for one in said(project, "welcome")] == ["teaser.when", "teaser.topic"]

@@ -1,7 +1,9 @@
 """`drumroll apply FILE`: the file as it is now becomes the plan of the running edition."""
 
 import shlex
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -43,34 +45,33 @@ def apply(
     from drumroll.ledger.ledger import open_ledger
     from drumroll.operate.changes import Proposal, propose
     from drumroll.operate.recompile import from_file
+    from drumroll.operate.settling import Correcting, see_that_it_may, settle
+    from drumroll.plan.model import shown
 
-    correcting = proposals.Correcting(correct_at, no_correction, notice)
+    correcting = Correcting(correct_at, no_correction, notice)
     project = find_project(file.parent)
     store = open_ledger(ledger_url(ledger, project=project), create=False)
 
-    def proposal() -> Proposal:
+    def proposal() -> tuple[Proposal, datetime]:
         found = from_file(file, store)
-        return propose(found.running, found.plan, now=differences.now_in(found.running))
+        return propose(found.running, found.plan, now=differences.now_in(found.running)), found.file_opens
 
-    found = from_file(file, store)
-    first = propose(found.running, found.plan, now=differences.now_in(found.running))
+    first, file_opens = proposal()
     if first.plan.hash == first.running.version.hash:
-        unchanged = differences.document(first, found.file_opens) | {
-            "version": None,
-            "correction": None,
-            "overtaken": [],
-        }
-        line = f"nothing to apply: {first.plan.edition} runs this plan already ({first.plan.hash[:12]})"
-        print_json(unchanged) if as_json else click.echo(line)
+        if as_json:
+            end: dict[str, Any] = {"version": None, "correction": None, "overtaken": []}
+            print_json(differences.document(first, file_opens) | end)
+        else:
+            click.echo(f"nothing to apply: {first.plan.edition} runs this plan already ({shown(first.plan.hash)})")
         return
-    if proposals.asks(approve, as_json=as_json):
-        differences.show(first, found.file_opens)
-        proposals.see_that_it_may(first)
+    if proposals.asks(first.running, approve, as_json=as_json):
+        differences.show(first, file_opens)
+        see_that_it_may(first)
         proposals.show_correction(*correcting.plan(first, project))
     look = f"drumroll plan {shlex.quote(str(file))} --diff"
     who = proposals.approved(first, approve, by, look=look, as_json=as_json)
-    done = proposals.settle(first, proposal, correcting, what="apply", by=who, reason=reason, project=project)
+    done = settle(first, lambda: proposal()[0], correcting, what="apply", by=who, reason=reason, project=project)
     if as_json:
-        print_json(proposals.settled_document(done, found.file_opens))
+        print_json(proposals.settled_document(done, file_opens))
     else:
         proposals.tell_settled(done)

@@ -26,6 +26,7 @@ def check(files: tuple[Path, ...], opens: str | None, strict: bool, as_json: boo
     """
     from drumroll.check import check_file
     from drumroll.cli.fit import fit_as_json, fit_lines
+    from drumroll.plan.model import shown
 
     results = [check_file(file, opens=opens, now=datetime.now(UTC)) for file in files]
     refusing = [_refusing(result.findings, strict=strict) for result in results]
@@ -54,7 +55,7 @@ def check(files: tuple[Path, ...], opens: str | None, strict: bool, as_json: boo
             serial = sum(step.number is not None for step in plan.steps)
             click.echo(
                 f"{result.file}: ok: {plan.edition}, {len(plan.phases)} phases, {len(plan.steps)} steps, "
-                f"{serial} numbered, {len(plan.launch.community.groups)} groups, plan {plan.hash[:12]}"
+                f"{serial} numbered, {len(plan.launch.community.groups)} groups, plan {shown(plan.hash)}"
             )
         else:
             click.echo(f"{result.file}: refused: {_counted(reasons)}", err=True)

@@ -1,5 +1,6 @@
 """What a changed plan would do to a running edition, as JSON and for people."""
 
+import difflib
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,7 +11,8 @@ from drumroll.clock import VirtualClock, current_clock
 from drumroll.operate.changes import Proposal, refusals
 from drumroll.operate.correction import in_words
 from drumroll.operate.running import Running
-from drumroll.plan.model import Plan, PlannedStep
+from drumroll.plan.diff import Changed
+from drumroll.plan.model import Plan, PlannedStep, shown
 from drumroll.plan.promises import BrokenPromise
 from drumroll.report.display import moment
 from drumroll.report.standing import as_of
@@ -40,12 +42,15 @@ def document(proposal: Proposal, file_opens: datetime | None) -> dict[str, Any]:
             {"id": m.step.id, "number": m.step.number, "was": iso(m.was), "due": iso(m.becomes)} for m in found.moved
         ],
         "changed": [
-            {"id": c.step.id, "number": c.step.number, "fields": list(c.fields), "was": c.was, "becomes": c.becomes}
+            _entry(c.step, c.fields)
+            | {"was": c.was, "becomes": c.becomes, "joined": list(c.joined), "left": list(c.left)}
             for c in found.changed
         ],
         "renumbered": [{"id": r.step.id, "was": r.was, "becomes": r.becomes} for r in found.renumbered],
         "kept": [step.id for step in found.kept],
         "settings": list(found.settings),
+        "in_vain": [_entry(each.step, each.fields) for each in found.in_vain],
+        "settings_in_vain": list(found.settings_in_vain),
         "promises_broken": [_promise(proposal.plan, promise) for promise in proposal.broken],
         "refused": refusals(proposal),
     }
@@ -60,6 +65,10 @@ def _step(step: PlannedStep) -> dict[str, Any]:
         "due": iso(step.due),
         "groups": list(step.groups),
     }
+
+
+def _entry(step: PlannedStep, fields: tuple[str, ...]) -> dict[str, Any]:
+    return {"id": step.id, "number": step.number, "fields": list(fields)}
 
 
 def _promise(plan: Plan, promise: BrokenPromise) -> dict[str, Any]:
@@ -81,7 +90,7 @@ def show(proposal: Proposal, file_opens: datetime | None = None) -> None:
     """Print what changes and which promises that breaks, for people; `file_opens` is the opening the file names."""
     plan, old = proposal.plan, proposal.running.plan
     zone = ZoneInfo(plan.launch.timezone)
-    say(f"{old.edition} runs plan {proposal.running.version.hash[:12]}; this is {plan.hash[:12]}")
+    say(f"{old.edition} runs plan {shown(proposal.running.version.hash)}; this is {shown(plan.hash)}")
     if file_opens is not None and file_opens != old.opens:
         named, runs = moment(file_opens, zone), moment(old.opens, zone)
         say(f"the file opens {named}, the edition {runs}: apply never moves the opening; use `drumroll shift`")
@@ -98,18 +107,45 @@ def show(proposal: Proposal, file_opens: datetime | None = None) -> None:
 def _steps(proposal: Proposal, zone: ZoneInfo) -> list[str]:
     """One line for each change, and the lines of texts that changed."""
     found, plan = proposal.difference, proposal.plan
-    lines = [f"+ {_named(plan, step)}, {moment(step.due, zone)}" for step in found.added]
+    lines = [f"+ {_named(plan, step)}, {moment(step.due, zone)}{_renamed(step, found.removed)}" for step in found.added]
     lines += [f"- {_named(plan, step)}, {moment(step.due, zone)}" for step in found.removed]
     lines += [f"→ {_named(plan, m.step)}, {moment(m.was, zone)} → {moment(m.becomes, zone)}" for m in found.moved]
     for changed in found.changed:
-        lines.append(f"~ {_named(plan, changed.step)}: {', '.join(changed.fields)}")
-        lines += [f"    - {line}" for line in (changed.was or "").splitlines()]
-        lines += [f"    + {line}" for line in (changed.becomes or "").splitlines()]
+        lines.append(f"~ {_named(plan, changed.step)}: {', '.join(changed.fields)}{_groups(changed)}")
+        lines += _text_lines(changed.was or "", changed.becomes or "")
     for each in found.renumbered:
         lines.append(f"# {each.step.id}: {_number(plan, each.was)} → {_number(plan, each.becomes)}")
-    lines += [f"~ {setting}" for setting in found.settings]
+    lines += [f"~ {setting}{_through(plan, setting)}" for setting in found.settings]
     lines += [f"  {_named(plan, step)} has begun and stays, though the file lacks it" for step in found.kept]
+    for vain in found.in_vain:
+        lines.append(f"  {_named(plan, vain.step)} has begun; this change has no effect: {', '.join(vain.fields)}")
+    lines += [f"  {place}: the phase is over; this change has no effect" for place in found.settings_in_vain]
     return lines
+
+
+def _renamed(step: PlannedStep, removed: tuple[PlannedStep, ...]) -> str:
+    """An id is what a step is known by: under another one it is another step, which is seldom meant."""
+    alike = (step.due, step.kind, step.topic, step.mystery)
+    was = next((gone.id for gone in removed if (gone.due, gone.kind, gone.topic, gone.mystery) == alike), None)
+    return f" (renamed? It is {was} in the edition)" if was else ""
+
+
+def _text_lines(was: str, becomes: str) -> list[str]:
+    """The lines that change, one unchanged line around them for the place."""
+    compared = list(difflib.unified_diff(was.splitlines(), becomes.splitlines(), lineterm="", n=1))[2:]
+    return ["    …" if line.startswith("@@") else f"    {line[0]} {line[1:]}" for line in compared][1:]
+
+
+def _groups(changed: Changed) -> str:
+    signed = [f"+{group}" for group in changed.joined] + [f"-{group}" for group in changed.left]
+    return f" ({' '.join(signed)})" if signed else ""
+
+
+def _through(plan: Plan, setting: str) -> str:
+    """The groups behind a channel that changes."""
+    channel = setting.removeprefix("community.channels.")
+    groups = [group.id for group in plan.launch.community.groups if group.channel == channel]
+    return f" (groups {', '.join(groups)})" if groups and channel != setting else ""
 
 
 def _broken(plan: Plan, promise: BrokenPromise, zone: ZoneInfo) -> str:

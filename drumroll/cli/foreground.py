@@ -26,13 +26,15 @@ def launch_on_prefect(project: Path, *, home: Path | None = None) -> Iterator[La
     That is the user's own server when one is configured, else one of ours whose records are in PREFECT_HOME. With
     `home`, always one of ours with its records there: a rehearsal is nothing for the user's server.
     """
+    from drumroll.cli.own_server import OwnServer, make_home
+
+    if home is not None:
+        make_home(home)  # before Prefect is imported: it makes the folder itself, but none above it
     _settle_prefect(home)
     prefect = _project_module("flows.foreground", project)
     if home is None and prefect.configured_api():
         yield _project_module("flows.launch", project).launch
         return
-    from drumroll.cli.own_server import OwnServer
-
     with OwnServer(home or prefect.prefect_home()) as server:
         launch = _project_module("flows.launch", project).launch  # while the server starts
         with prefect.using_api(server.wait()):

@@ -6,6 +6,7 @@ the flow knocking at a closed door, its log would run into the story, and a kill
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,25 +31,24 @@ _APPLICATION = ("--factory", "prefect.server.api.server:create_app", "--lifespan
 class OwnServer:
     """`with OwnServer(home) as server:` starts it, `server.wait()` returns its API's URL once it answers.
 
-    Its records and `server.log` are in `home`. DrumrollError when it does not come up.
+    Its records and `server.log` are in `home`. Runs that share a home start their servers one after the other: the
+    first makes the database. DrumrollError when it does not come up.
     """
 
     def __init__(self, home: Path) -> None:
         self._home = home
         self._log = home / "server.log"
         self._port = _free_port()
+        self._turn = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         click.echo("starting a Prefect server for this run …", err=True)
-        try:
-            self._home.mkdir(parents=True, exist_ok=True)
+        make_home(self._home)
+        with _writing(self._home):
+            lock = self._turn.enter_context((self._home / "starting.lock").open("wb"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._log.unlink(missing_ok=True)  # another run's server may still be writing to it
             out = self._log.open("wb")
-        except OSError as error:
-            raise DrumrollError(
-                f"cannot be written ({error.strerror})",
-                where=str(self._home),
-                remedy="give another folder with PREFECT_HOME, or a server of yours with PREFECT_API_URL",
-            ) from error
         with out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "uvicorn", *_APPLICATION, "--host", "127.0.0.1", "--port", str(self._port)],
@@ -63,6 +64,7 @@ class OwnServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._turn.close()
         self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
@@ -75,6 +77,7 @@ class OwnServer:
         while time.monotonic() < until and self._process.poll() is None:
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/health", timeout=2) as answer:
                 if answer.status == 200:
+                    self._turn.close()
                     return url
             time.sleep(0.1)
         what = "ended at once" if self._process.poll() is not None else f"is silent after {_STARTS_WITHIN:.0f} s"
@@ -85,6 +88,25 @@ class OwnServer:
         # As Prefect sets it for its own temporary server: no scheduler and no page, since the run is all there is.
         ours = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
         return dict(os.environ) | {"PREFECT_HOME": str(self._home), "PREFECT_SERVER_LOGGING_LEVEL": "ERROR"} | ours
+
+
+def make_home(home: Path) -> None:
+    """The folder of Prefect's records, private to the user. DrumrollError when it cannot be made."""
+    with _writing(home):
+        home.parent.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _writing(home: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DrumrollError(
+            f"cannot be written ({error.strerror})",
+            where=str(home),
+            remedy="give another folder with PREFECT_HOME, or a server of yours with PREFECT_API_URL",
+        ) from error
 
 
 def _end_with_parent() -> None:

@@ -11,7 +11,7 @@ import click
 from drumroll.check import Checked, check_file
 from drumroll.cli.options import iso, json_option, launch_file, ledger_option, ledger_url, opens_option, print_json
 from drumroll.errors import UsageError
-from drumroll.plan.model import Plan
+from drumroll.plan.model import Plan, shown
 from drumroll.plan.workload import WorkDay, workload
 from drumroll.report.display import audience, clock, moment
 from drumroll.words import phrases
@@ -38,11 +38,13 @@ def plan(file: Path, opens: str | None, texts: bool, as_diff: bool, ledger: str 
     gates, first, last, busiest_hour, at_once`).
 
     JSON of --diff: `edition, from_hash, to_hash, opens, file_opens`; `added` and `removed` (`id, number, phase, kind,
-    due, groups`); `moved` (`id, number, was, due`); `changed` (`id, number, fields, was, becomes`: the keys that differ
-    and, where "text" is one, both texts); `renumbered` (`id, was, becomes`); `kept` (ids that have begun and stay,
-    though FILE lacks them); `settings` (other places that differ); `promises_broken` (`step, label, groups, sent_at,
+    due, groups`); `moved` (`id, number, was, due`); `changed` (`id, number, fields, was, becomes, joined, left`: the
+    keys that differ and, where "text" is one, both texts, where "groups" is one, which come and go); `renumbered` (`id,
+    was, becomes`); `kept` (ids that have begun and stay, though FILE lacks them); `settings` (other places that
+    differ); `in_vain` (`id, number, fields`: steps that have begun, changed without effect) and `settings_in_vain` (of
+    phases that are over); `promises_broken` (`step, label, groups, sent_at,
     said, now, about, was, becomes`: `now` is null for what is off, `about` is "opening", a step's id or "time");
-    `refused` (why `apply` would refuse it).
+    `refused` (why `apply` would refuse it; the exit code is 1 then).
     """
     if as_diff:
         _diff(file, ledger, opens=opens, texts=texts, as_json=as_json)
@@ -61,7 +63,7 @@ def _diff(file: Path, ledger: str | None, *, opens: str | None, texts: bool, as_
     """Imports the ledger and the engine, which the run sheet does without."""
     from drumroll.cli import differences
     from drumroll.ledger.ledger import open_ledger
-    from drumroll.operate.changes import propose
+    from drumroll.operate.changes import propose, refusals
     from drumroll.operate.recompile import from_file
 
     if opens is not None or texts:
@@ -70,15 +72,20 @@ def _diff(file: Path, ledger: str | None, *, opens: str | None, texts: bool, as_
     store = open_ledger(ledger_url(ledger, project=find_project(file.parent)), create=False)
     found = from_file(file, store)
     proposal = propose(found.running, found.plan, now=differences.now_in(found.running))
+    refused = refusals(proposal)
     if as_json:
         print_json(differences.document(proposal, found.file_opens))
+    else:
+        differences.show(proposal, found.file_opens)
+    if refused:
+        raise SystemExit(1)
+    if as_json:
         return
-    differences.show(proposal, found.file_opens)
     if proposal.plan.hash == proposal.running.version.hash:
         click.echo("nothing to apply")
     else:
         click.echo(f"\nplan {proposal.plan.hash}; apply it with")
-        click.echo(f"  drumroll apply {shlex.quote(str(file))} --approve {proposal.plan.hash[:12]} --by NAME")
+        click.echo(f"  drumroll apply {shlex.quote(str(file))} --approve {shown(proposal.plan.hash)} --by NAME")
 
 
 def _document(checked: Checked, plan: Plan) -> dict[str, Any]:
@@ -157,7 +164,7 @@ def _print_sheet(checked: Checked, plan: Plan) -> None:
     console.width = max(console.width, _SHEET_WIDTH)
     zone, words = ZoneInfo(plan.launch.timezone), phrases.LOCALES[plan.launch.locale]
     opens = f"opens {moment(plan.opens, zone)} {plan.launch.timezone}"
-    console.print(Text(f"{plan.launch.title} · {plan.edition} · {opens} · plan {plan.hash[:12]}"))
+    console.print(Text(f"{plan.launch.title} · {plan.edition} · {opens} · plan {shown(plan.hash)}"))
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)  # so that only texts are cut
     for heading in ("No.", f"local ({plan.launch.timezone})", "UTC", "phase", "kind", "step", "to"):
         table.add_column(heading, no_wrap=True)

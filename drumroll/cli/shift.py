@@ -1,15 +1,19 @@
 """`drumroll shift LAUNCH TO`: another opening for the running edition."""
 
 import shlex
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import click
 
 from drumroll.cli.options import iso, json_option, ledger_option, ledger_url, print_json
 from drumroll.cli.tables import say
-from drumroll.errors import UsageError
+from drumroll.errors import DrumrollError, UsageError
+
+if TYPE_CHECKING:
+    from drumroll.operate.running import Running
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})  # TO may be -6h
@@ -51,30 +55,32 @@ def shift(
     from drumroll.operate.changes import Proposal, propose
     from drumroll.operate.recompile import local_moment, new_opening, with_opening
     from drumroll.operate.running import edition_of, look
+    from drumroll.operate.settling import Correcting, see_that_it_may, settle
+    from drumroll.plan.model import shown as digits
     from drumroll.words.templates import find_project
 
     if to.startswith("--"):
         raise UsageError(f"no such option: {to}", remedy="see `drumroll shift --help`")
-    correcting = proposals.Correcting(correct_at, no_correction, notice)
+    correcting = Correcting(correct_at, no_correction, notice)
     store = open_ledger(ledger_url(ledger), create=False)
     row = store.edition(launch)
     edition = row.id if row.id == launch else edition_of(store, row.launch).id
-    opens = new_opening(to, look(store, edition).plan)
+    runs = look(store, edition)
+    opens = new_opening(to, runs.plan)
+    written = local_moment(opens, ZoneInfo(runs.plan.launch.timezone))
+    _see_that_it_is_new(runs, opens, written, now=differences.now_in(runs))
 
     def proposal() -> Proposal:
         running = look(store, edition)
         return propose(running, with_opening(running, opens), now=differences.now_in(running))
 
     first = proposal()
-    zone = ZoneInfo(first.plan.launch.timezone)
-    if first.plan.opens == first.running.plan.opens:
-        raise UsageError(f"it opens then already ({local_moment(opens, zone)})", where=edition)
     project, call = find_project(Path.cwd()), f"drumroll shift {edition} {shlex.quote(to)}"
-    shown = dry_run or proposals.asks(approve, as_json=as_json)
+    shown = dry_run or proposals.asks(first.running, approve, as_json=as_json)
     if shown and not as_json:
         differences.show(first)
     if shown:
-        proposals.see_that_it_may(first)
+        see_that_it_may(first)
         plan, correction = correcting.plan(first, project)
     if dry_run and as_json:
         drafted = proposals.correction_document(plan, correction)
@@ -84,12 +90,20 @@ def shift(
     if shown:
         proposals.show_correction(plan, correction)
     if dry_run:
-        say(f"nothing was changed; do it with\n  {call} --approve {first.plan.hash[:12]} --by NAME")
+        say(f"nothing was changed; do it with\n  {call} --approve {digits(first.plan.hash)} --by NAME")
         return
     who = proposals.approved(first, approve, by, look=f"{call} --dry-run", as_json=as_json)
-    done = proposals.settle(first, proposal, correcting, what="shift", by=who, reason=reason, project=project)
+    done = settle(first, proposal, correcting, what="shift", by=who, reason=reason, project=project)
     if as_json:
         print_json(proposals.settled_document(done, None) | {"to": iso(opens)})
         return
     proposals.tell_settled(done)
-    say(f'write it into the launch file, so that file and edition agree:\n  opens: "{local_moment(opens, zone)}"')
+    say(f'write it into the launch file, so that file and edition agree:\n  opens: "{written}"')
+
+
+def _see_that_it_is_new(runs: "Running", opens: datetime, written: str, *, now: datetime) -> None:
+    """Before anything is compiled: in the past, rules would find what is beside the point."""
+    if opens == runs.plan.opens:
+        raise UsageError(f"it opens then already ({written})", where=runs.edition.id)
+    if opens <= now:
+        raise DrumrollError(f"that opening has passed ({written})", where=runs.edition.id)

@@ -6,10 +6,16 @@ FORM = "use the three capital letters of ISO 4217, like TWD"
 
 
 def currency_remedy(code: str) -> str | None:
-    """What to write in place of a code that no currency has or had; None when one does."""
+    """What to write in place of a code that no money has or had; None when one does.
+
+    ISO 4217 gives the codes in X to what belongs to no country: money of several lands (XOF, still in use there), but
+    also metals, units of account, tests (XTS) and nothing at all (XXX).
+    """
     from babel.numbers import is_currency  # noqa: PLC0415 - babel takes its time
 
-    return None if is_currency(code) else did_you_mean(code, _in_use(), otherwise=FORM)
+    in_use = _in_use()
+    is_money = code in in_use if code.startswith("X") else is_currency(code)
+    return None if is_money else did_you_mean(code, in_use, otherwise=FORM)
 
 
 def _in_use() -> list[str]:

@@ -43,7 +43,8 @@ class RowMove:
 class PlanChange:
     """A new plan with all that follows from it for the outbox.
 
-    `cancelled` are deliveries as they were seen, set aside for `reason`. `unsaid` are steps to single members of
+    `cancelled` are deliveries as they were seen, set aside for `reason`. `taken_back` were handed to a person ahead of
+    time and are due again, to be handed over in other words. `unsaid` are steps to single members of
     which neither words nor recipients may be settled yet.
     """
 
@@ -57,6 +58,7 @@ class PlanChange:
     unsaid: Sequence[str]
     reason: str
     decisions: Sequence[DecisionRow]
+    taken_back: Sequence[DeliveryRow] = ()
 
 
 class OvertakenError(LedgerError):
@@ -93,6 +95,7 @@ class Changes(LedgerPart):
                 raise OvertakenError(edition, said)
             _move(connection, edition, change.moved, now)
             _cancel(connection, edition, change.cancelled, change.reason, now)
+            _take_back(connection, edition, change.taken_back, now)
             if insert_deliveries(connection, edition, change.added) != len(change.added):
                 remedy = "look again with `drumroll plan FILE --diff`"
                 raise LedgerError("a delivery of the new plan is there already", where=edition, remedy=remedy)
@@ -154,6 +157,13 @@ def _cancel(connection: Connection, edition: str, rows: Sequence[DeliveryRow], r
     for row in rows:
         states.require(row.key, "set_aside", row.state, "cancelled")
     new = {"state": "cancelled", "error": reason, "retry_at": None, "updated_at": now}
+    _only_as_seen(connection, edition, rows, new, [_seen(row) for row in rows])
+
+
+def _take_back(connection: Connection, edition: str, rows: Sequence[DeliveryRow], now: datetime) -> None:
+    for row in rows:
+        states.require(row.key, "take_back", row.state, "due")
+    new = {"state": "due", "message_id": None, "sent_at": None, "lateness_ms": None, "updated_at": now}
     _only_as_seen(connection, edition, rows, new, [_seen(row) for row in rows])
 
 

@@ -15,10 +15,13 @@
     resolve    failed     due, skipped
     done       awaiting   sent
     platform   awaiting   sent, failed, skipped
+    take_back  awaiting   due
 
 `sent`, `unknown`, `failed`, `skipped` and `cancelled` are final: the program leaves them alone, and only a person's
 `resolve` reopens the two that are open questions. `reclaim` and `recover` wait for the lease to end; a settlement to
 `sending` sets that end: what may have arrived on a platform that honours keys stays in doubt until it is asked again.
+`take_back` is part of a person's change of the plan: what was handed to somebody ahead of time, and whose instant is
+still to come, is handed over again in other words.
 `failed` may be sent again because a permanent error says that nothing arrived; `cancelled` and `skipped` may not.
 """
 
@@ -27,7 +30,7 @@ from typing import Literal
 from drumroll.errors import LedgerError
 from drumroll.ledger.model import Choice, State
 
-Act = Literal["claim", "reclaim", "settle", "recover", "set_aside", "resolve", "done", "platform"]
+Act = Literal["claim", "reclaim", "settle", "recover", "set_aside", "resolve", "done", "platform", "take_back"]
 
 STATES: tuple[State, ...] = (
     "due",
@@ -60,6 +63,7 @@ MOVES: dict[Act, dict[State, tuple[State, ...]]] = {
     },
     "done": {"awaiting": ("sent",)},
     "platform": {"awaiting": ("sent", "failed", "skipped")},
+    "take_back": {"awaiting": ("due",)},
 }
 CHOICES: dict[Choice, State] = {"sent": "sent", "resend": "due", "skip": "skipped"}
 

@@ -96,7 +96,8 @@ def approver(by: str | None, plan: Plan) -> str:
     UsageError when it is nobody, or somebody who may not.
     """
     people, required = _people(plan), plan.launch.approval == "required"
-    if by is None or not (name := by.strip()):
+    name = (by or "").strip()
+    if by is None or not (name or required):
         remedy = "say whose with --by NAME" + (f", of team.staff: {', '.join(people)}" if required else "")
         raise UsageError("an approval goes on record", where=plan.edition, remedy=remedy)
     if required and name not in people:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from drumroll.ledger.changes import PlanChange, RowMove
 from drumroll.ledger.model import DecisionRow, DeliveryRow, NewDelivery
 from drumroll.operate.edition import capabilities_of, deliveries_of, lead
-from drumroll.operate.running import Running, notes_of, texts_sent, told_by_corrections
+from drumroll.operate.running import Running, notes_of, texts_sent, to_hand_over_again, told_by_corrections
 from drumroll.plan.diff import Difference, diff
 from drumroll.plan.model import Plan, remedy_step_id, shown
 from drumroll.plan.promises import BrokenPromise, broken_promises, values_of
@@ -33,7 +33,7 @@ def propose(running: Running, new: Plan, *, now: datetime) -> Proposal:
     """What `new`, freshly compiled, would change. A correction that never went out and is wrong itself is dropped."""
     if running.edition.rehearsal:
         new = _rehearsed(running.plan, new)
-    old, texts, told = running.plan, texts_sent(running), told_by_corrections(running)
+    old, texts, told = running.plan, texts_sent(running, now=now), told_by_corrections(running)
     plan = rebase(old, new, running.begun, over=running.over)
     values = {
         f"{text.key}/{index}": value
@@ -46,7 +46,8 @@ def propose(running: Running, new: Plan, *, now: datetime) -> Proposal:
         plan = rebase(old, new, running.begun, over=running.over, dropped={step.id for step in wrong})
     reopened = {key for step in wrong for key in notes_of(step)}
     broken = broken_promises(texts, old, plan, running.begun, running.read, now=now, told=told, reopened=reopened)
-    return Proposal(running, plan, diff(old, plan, running.begun, running.read), tuple(broken), now)
+    difference = diff(old, plan, running.begun, running.read, over=running.over)
+    return Proposal(running, plan, difference, tuple(broken), now)
 
 
 def _rehearsed(old: Plan, new: Plan) -> Plan:
@@ -178,6 +179,7 @@ def enact(
         opens_at=plan.opens,
         moved=moved,
         cancelled=cancelled,
+        taken_back=to_hand_over_again(running, plan, now=now),
         added=added,
         unsaid=[step.id for step in running.plan.steps if step.segment is not None and step.id not in running.begun],
         reason=f"taken out of the plan by {by}" + (f": {reason}" if reason else ""),

@@ -1,6 +1,7 @@
 """The message that takes back what no longer holds: a step of its own, added to a running edition's plan."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -8,19 +9,24 @@ from zoneinfo import ZoneInfo
 from drumroll.launchfile.models import Launch
 from drumroll.operate.running import Running
 from drumroll.plan.model import Plan, PlannedStep
-from drumroll.plan.promises import BrokenPromise, Value
-from drumroll.plan.rebase import CORRECTIONS, chained
-from drumroll.words.corrections import draft, full_time, literal
+from drumroll.plan.numbers import chained
+from drumroll.plan.promises import GONE, BrokenPromise, Form, Value
+from drumroll.plan.rebase import CORRECTIONS
+from drumroll.words.corrections import draft, literal, time_in_words
 from drumroll.words.render import Words
 
 SOON = timedelta(minutes=15)
 _MAX_LATE = timedelta(hours=2)
 
 
-def correction_at(launch: Launch, *, now: datetime) -> datetime:
-    """A quarter of an hour from `now`, on a full minute, or when the quiet hours that it would fall into end."""
+def correction_at(launch: Launch, *, now: datetime, broken: Sequence[BrokenPromise] = ()) -> datetime:
+    """A quarter of an hour from `now`, on a full minute, or when the quiet hours that it would fall into end.
+
+    What it corrects has been read by then: where something of it is still on its way, it waits for that.
+    """
     zone = ZoneInfo(launch.timezone)
-    at = (now + SOON).replace(second=0, microsecond=0) + timedelta(minutes=1)
+    read_by = [promise.spoken.read_by for promise in broken if promise.spoken.read_by is not None]
+    at = (max([now, *read_by]) + SOON).replace(second=0, microsecond=0) + timedelta(minutes=1)
     for _ in range(24 * 60):
         local = at.astimezone(zone)
         if not launch.quiet_hours.holds(local.hour * 60 + local.minute):
@@ -29,9 +35,12 @@ def correction_at(launch: Launch, *, now: datetime) -> datetime:
     return at
 
 
-def in_words(plan: Plan, value: Value) -> str | None:
-    """A value as people read it, a time with its weekday and date; None when it is off."""
-    return full_time(plan, value.at) if value.at is not None else value.words
+def in_words(plan: Plan, value: Value, *, form: Form = "when", since: datetime | None = None) -> str | None:
+    """A value as people read it, a time in `form`, which is with its weekday and date by default; None when it is off.
+
+    The year is named where it is another one than at `since`.
+    """
+    return time_in_words(plan, value.at, form=form, since=since) if value.at is not None else value.words
 
 
 def with_correction(
@@ -75,14 +84,45 @@ def with_correction(
 
 
 def changes(plan: Plan, broken: Sequence[BrokenPromise]) -> list[dict[str, str | None]]:
-    """What a correction has to say, each thing once: `label`, `said` and `now` of `words.corrections.draft`."""
-    said: dict[tuple[object, ...], dict[str, str | None]] = {}
+    """What a correction has to say, each thing once, as `words.corrections.draft` documents it.
+
+    A time is quoted as exactly as it was told. Where not every group that is corrected was told, the groups are named.
+    """
+    everybody = {group for promise in broken for group in promise.spoken.groups}
+    told: dict[tuple[object, ...], list[BrokenPromise]] = {}
     for promise in broken:
-        now = in_words(plan, promise.becomes)
-        gone = promise.becomes == Value()
-        key = (promise.about,) if gone else (promise.was, promise.becomes)
-        was = in_words(plan, promise.was)
-        entry = said.setdefault(key, {"label": promise.spoken.label, "said": was, "now": now})
-        if gone and was and was not in str(entry["said"]):
-            entry["said"] = f"{entry['said']}, {was}"
-    return list(said.values())
+        key = (promise.about,) if promise.becomes == GONE and promise.source.startswith("teaser.") else ()
+        told.setdefault(key or (promise.was, promise.becomes), []).append(promise)
+    return [_change(plan, promises, everybody) for promises in told.values()]
+
+
+def _change(plan: Plan, promises: Sequence[BrokenPromise], everybody: AbstractSet[str]) -> dict[str, str | None]:
+    """One thing that several sayings may have told: quoted from the one that told it most exactly."""
+    first = min(promises, key=lambda promise: ("when", "clock", "day").index(promise.form))
+    form: Form = "day" if first.form == "day" else "when"  # a new hour is nothing without its day
+    as_told: Form = first.form if _on_one_day(plan, first) else form  # nor is an old one, on another day
+    was = [in_words(plan, promise.was, form=as_told) for promise in promises]
+    groups = {group for promise in promises for group in promise.spoken.groups}
+    names = [group.name for group in plan.launch.community.groups if group.id in groups]
+    return {
+        "about": first.about if first.about in {"opening", "price", "promise"} else "",
+        "topic": "" if first.source == "teaser.topic" or first.becomes == GONE else _topic(first),
+        "name": first.name.replace("_", " ") if first.about == "time" else "",
+        "label": first.spoken.label,
+        "groups": ", ".join(names) if groups != everybody else "",
+        "said": ", ".join(dict.fromkeys(filter(None, was))),
+        "now": in_words(plan, first.becomes, form=form, since=first.was.at),
+    }
+
+
+def _on_one_day(plan: Plan, promise: BrokenPromise) -> bool:
+    if promise.was.at is None or promise.becomes.at is None:
+        return False
+    zone = ZoneInfo(plan.launch.timezone)
+    return promise.was.at.astimezone(zone).date() == promise.becomes.at.astimezone(zone).date()
+
+
+def _topic(promise: BrokenPromise) -> str:
+    """What members were told of the announcement that it concerns; empty when it concerns none."""
+    step = next((step for step in promise.spoken.plan.steps if step.id == promise.about), None)
+    return (step.mystery or step.topic or "") if step is not None and step.number is not None else ""

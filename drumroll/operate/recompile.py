@@ -1,20 +1,23 @@
 """A new plan for a running edition: from the file as it is now, or from the stored launch with another opening."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from drumroll.check import Checked, check_file, check_launch
-from drumroll.errors import DrumrollError, LaunchRefusedError, UsageError
+from drumroll.errors import DrumrollError, LaunchRefusedError, Severity, UsageError
 from drumroll.launchfile.fields import LENGTH, parse_duration
 from drumroll.launchfile.load import Findings, load_launch
+from drumroll.launchfile.strict import Path as DocPath
+from drumroll.launchfile.strict import dotted
 from drumroll.ledger.ledger import Ledger
 from drumroll.moments import MomentError, instant
 from drumroll.operate.running import Running, edition_of, look
 from drumroll.plan.model import Plan
 from drumroll.plan.rebase import as_it_runs
+from drumroll.suspense.registry import RULES
 
 _RELATIVE = re.compile(rf"([+-])({LENGTH})")
 
@@ -90,8 +93,8 @@ class _Lenient(Findings):
 
     def add(self, rule: str, path: DocPath, what: str, remedy: str = "", *, severity: Severity = "error") -> None:
         """Record a finding, as a warning when it is known."""
-        one = (rule, dotted(path))
-        if severity == "error" and rule in _METHOD and (self.known is None or one in self.known):
+        one, of_the_method = (rule, dotted(path)), rule in RULES or rule.startswith("fit/")
+        if severity == "error" and of_the_method and (self.known is None or one in self.known):
             self.met.add(one)
             severity = "warning"
         Findings.add(self, rule, path, what, remedy, severity=severity)

@@ -9,6 +9,7 @@ from drumroll.ledger.changes import PlanVersionRow
 from drumroll.ledger.ledger import Ledger
 from drumroll.ledger.model import DeliveryRow, EditionRow, WordingRow
 from drumroll.operate.beats import planned_step
+from drumroll.operate.edition import capabilities_of
 from drumroll.plan.model import Plan, PlannedStep
 from drumroll.plan.promises import Spoken, Value
 from drumroll.plan.rebase import is_correction
@@ -17,6 +18,7 @@ from drumroll.plan.said import Said
 from drumroll.words.render import Words, WordsError
 
 _WENT_OUT = frozenset({"sent", "awaiting", "unknown", "sending"})
+_MOST = 8  # plans kept ready to read: the few versions of an edition, on the old and the new schedule
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,17 @@ class Running:
 
 
 class Reader:
-    """Reads steps of plans; the same plan is prepared once."""
+    """Reads steps of plans; the last few are kept prepared."""
 
     def __init__(self) -> None:
         self._words: dict[int, Words] = {}
 
     def __call__(self, plan: Plan, step: PlannedStep, at: datetime) -> tuple[str, tuple[Said, ...]] | None:
-        words = self._words.setdefault(id(plan), Words(plan))  # which keeps the plan, so that its id stays its own
+        words = self._words.get(id(plan))  # which keeps the plan, so that its id stays its own
+        if words is None:
+            while len(self._words) >= _MOST:
+                del self._words[next(iter(self._words))]
+            words = self._words[id(plan)] = Words(plan)
         try:
             reading = words.read(step, now=at)
         except WordsError:
@@ -103,12 +109,36 @@ def _has_begun(row: DeliveryRow) -> bool:
     return row.state not in {"due", "cancelled"} or row.token > 0 or row.fire_at > row.due_at
 
 
-def texts_sent(running: Running) -> list[Spoken]:
-    """Every text that went out, with what it said of times and topics, in the order they were sent."""
+def not_yet_posted(running: Running, *, now: datetime) -> list[DeliveryRow]:
+    """Handed to a person ahead of its instant, which is still to come: nobody has read it, and it can be reworded."""
+    by_hand = {name for name, can in capabilities_of(running.plan).items() if not can.unattended}
+    return [row for row in running.rows if row.state == "awaiting" and row.due_at > now and row.channel in by_hand]
+
+
+def to_hand_over_again(running: Running, plan: Plan, *, now: datetime) -> list[DeliveryRow]:
+    """What was handed over ahead of time in words that `plan`, which is to follow, would put differently."""
+    early = not_yet_posted(running, now=now)
+    texts = {each.sha: each.text for each in running.ledger.wordings(running.edition.id)} if early else {}
+    again: dict[tuple[str, int, str | None], bool] = {}
+    for row in early:
+        key = (row.step, row.occurrence, row.wording)
+        if key not in again:
+            step = planned_step(plan, running.ledger, running.edition.id, row.step, row.occurrence)
+            reading = running.read(plan, step, row.due_at)
+            again[key] = reading is None or reading[0] != texts.get(row.wording or "")
+    return [row for row in early if again[row.step, row.occurrence, row.wording]]
+
+
+def texts_sent(running: Running, *, now: datetime) -> list[Spoken]:
+    """Every text that went out by `now`, with what it said that comes from the plan, in the order they were sent.
+
+    A hand-off whose instant is still to come has not gone out.
+    """
+    early = {row.key for row in not_yet_posted(running, now=now)}
     wordings = {(each.step, each.occurrence, each.sha): each for each in running.ledger.wordings(running.edition.id)}
     sent: dict[tuple[str, int, str], list[DeliveryRow]] = {}
     for row in running.rows:
-        if row.state in _WENT_OUT and row.wording is not None:
+        if row.state in _WENT_OUT and row.wording is not None and row.key not in early:
             sent.setdefault((row.step, row.occurrence, row.wording), []).append(row)
     texts = (_spoken(running, wordings[key], rows) for key, rows in sent.items() if key in wordings)
     return sorted((text for text in texts if text is not None), key=lambda text: text.sent_at)
@@ -128,6 +158,7 @@ def _spoken(running: Running, wording: WordingRow, rows: Sequence[DeliveryRow]) 
         groups=tuple(dict.fromkeys(row.group for row in rows)),
         sent_at=min(_told_at(row) for row in [row for row in rows if row.state == "sent"] or rows),
         said=said,
+        read_by=max(row.due_at for row in rows),
     )
 
 

@@ -12,6 +12,7 @@ from drumroll.launchfile.models import PHASES, Launch, OnLate, Phase, PhaseName,
 from drumroll.launchfile.strict import Path
 from drumroll.moments import MomentError, instant
 from drumroll.plan.model import Plan, PlannedPhase, PlannedStep, remedy_step_id
+from drumroll.plan.numbers import chained, numbered
 
 SCHEMA_VERSION = 2
 
@@ -57,7 +58,7 @@ def compile_plan(
         opens=opening,
         launch=launch,
         phases=tuple(phases.values()),
-        steps=tuple(numbered(sorted(steps, key=lambda step: step.due))),
+        steps=chained(numbered(sorted(steps, key=lambda step: step.due))),
         remedy_templates=remedies,
         templates=dict(sources),
         moments=moments,
@@ -248,19 +249,6 @@ def _planned(
         on_late=step.on_late or on_late,
         max_late=max_late if step.max_late is None else step.max_late,
     )
-
-
-def numbered(steps: list[PlannedStep]) -> list[PlannedStep]:
-    """Number serial steps from 1 in order of time, and let each know the one it teases."""
-    serial = [step for step in steps if step.number is not None]
-    following = dict(zip((step.id for step in serial), (step.id for step in serial[1:]), strict=False))
-    numbers = {step.id: number for number, step in enumerate(serial, start=1)}
-    return [
-        step.model_copy(update={"number": numbers[step.id], "follows_up": following.get(step.id)})
-        if step.id in numbers
-        else step
-        for step in steps
-    ]
 
 
 def _local(at: datetime, zone: ZoneInfo) -> str:

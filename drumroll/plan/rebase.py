@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from itertools import pairwise
 
 from drumroll.plan.model import Plan, PlannedPhase, PlannedStep
+from drumroll.plan.numbers import chained, numbered
 
 CORRECTIONS = "corrections/"
 """What the template of a correction begins with; no file's name does, for those begin with a locale."""
@@ -45,7 +45,7 @@ def rebase(
         update={
             "edition": old.edition,
             "phases": tuple(_phase(old, phase, begun, over) for phase in new.phases),
-            "steps": chained(_numbered(sorted(steps, key=lambda step: step.due), begun, numbers)),
+            "steps": chained(numbered(sorted(steps, key=lambda step: step.due), begun, numbers)),
             "templates": {**new.templates, **sources},
             "retired": retired,
         }
@@ -57,33 +57,6 @@ def as_it_runs(old: Plan, new: Plan, begun: AbstractSet[str]) -> Plan:
     runs = {step.id: step for step in rebase(old, new, begun).steps}
     placed = [step.model_copy(update={"due": runs[step.id].due, "number": runs[step.id].number}) for step in new.steps]
     return new.model_copy(update={"steps": chained(sorted(placed, key=lambda step: step.due))})
-
-
-def chained(steps: Iterable[PlannedStep]) -> tuple[PlannedStep, ...]:
-    """The steps, given in order of time, with each numbered one teasing the next."""
-    steps = tuple(steps)
-    serial = [step.id for step in steps if step.number is not None]
-    following = dict(pairwise(serial))
-    return tuple(step.model_copy(update={"follows_up": following.get(step.id)}) for step in steps)
-
-
-def _numbered(steps: Iterable[PlannedStep], begun: AbstractSet[str], retired: AbstractSet[int]) -> list[PlannedStep]:
-    """Each unbegun serial step gets the smallest free number above that of the serial one before it."""
-    steps = list(steps)
-    taken = {step.number for step in steps if step.id in begun} | retired
-    done, before = [], 0
-    for step in steps:
-        if step.number is not None:
-            number = step.number
-            if step.id not in begun:
-                number = before + 1
-                while number in taken:
-                    number += 1
-                taken.add(number)
-            before = number
-            step = step.model_copy(update={"number": number})  # noqa: PLW2901 - the same step, numbered
-        done.append(step)
-    return done
 
 
 def _phase(old: Plan, phase: PlannedPhase, begun: AbstractSet[str], over: AbstractSet[str]) -> PlannedPhase:

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from drumroll.errors import UsageError
 from drumroll.launchfile.models import Launch
 from drumroll.plan.model import Plan, PlannedStep
+from drumroll.plan.promises import Form
 from drumroll.words import phrases as say
 from drumroll.words.render import Words
 from drumroll.words.sandbox import Named
@@ -33,7 +35,10 @@ def draft(
 ) -> str:
     """The text of a correction: `templates/<locale>/corrections/correction.md.j2` over `changes`.
 
-    Each change has `label` (the announcement's number as members saw it, or ""), `said` and `now` (None: it is off).
+    Each change has `said`, `now` (None: it is off) and what it is about, each "" where there is none: `about`, which
+    is `opening`, `price` or `promise`; `topic`, what members know of the announcement that moves; `name`, of the fact
+    or var that is the point in time, in the launch file's words. `label` is the number of the announcement that said
+    it as members saw it, and `groups` names the groups it was said in, where others are corrected that never read it.
     UsageError when the project has no such template, WordsError when it is broken.
     """
     name, source = _source(project, plan.launch)
@@ -41,11 +46,18 @@ def draft(
     return _Draft(drafted, changes).text(step.model_copy(update={"template": name}), now=now)
 
 
-def full_time(plan: Plan, at: datetime) -> str:
-    """A point in time with its weekday and date: nobody misreads it on another day."""
-    words = Words(plan)
-    local = at.astimezone(words.zone)
-    day = say.day(words.phrases, local)
+def time_in_words(plan: Plan, at: datetime, *, form: Form = "when", since: datetime | None = None) -> str:
+    """A point in time as its `day`, its `clock`, or both (`when`): nobody misreads that on another day.
+
+    The year is named as well where it is another one than at `since`.
+    """
+    zone, phrases = ZoneInfo(plan.launch.timezone), say.LOCALES[plan.launch.locale]
+    local = at.astimezone(zone)
+    if form == "clock":
+        return say.clock(local)
+    day = say.day(phrases, local, with_year=since is not None and since.astimezone(zone).year != local.year)
+    if form == "day":
+        return day
     return f"{day}{'' if day.endswith('）') else ', '}{say.clock(local)}"  # a full-width bracket brings its own room
 
 

@@ -25,6 +25,7 @@ class Phrases:
     tomorrow_night: str
     later: str
     day: str
+    day_of_year: str
     join: str
     units: Literal["long", "short"] = "long"
     after_tomorrow: str | None = None
@@ -44,6 +45,7 @@ LOCALES: dict[str, Phrases] = {
         after_tomorrow_night="後天晚上 {clock}",
         later="{day}{clock}",
         day="M月d日（E）",
+        day_of_year="y年M月d日（E）",
         join=" ",
         units="short",  # CLDR gives zh_Hant no long form for durations
     ),
@@ -59,6 +61,7 @@ LOCALES: dict[str, Phrases] = {
         after_tomorrow_night="后天晚上 {clock}",
         later="{day}{clock}",
         day="M月d日（E）",
+        day_of_year="y年M月d日（E）",
         join="",  # CLDR sets no space between number and unit here: 1小时57分钟
         units="short",
     ),
@@ -72,6 +75,7 @@ LOCALES: dict[str, Phrases] = {
         tomorrow_night="tomorrow at {clock}",
         later="on {day} at {clock}",
         day="EEE, MMM d",
+        day_of_year="EEE, MMM d, y",
         join=" ",
     ),
 }
@@ -92,9 +96,9 @@ def clock(at: datetime) -> str:
     return f"{at:%H:%M}"
 
 
-def day(phrases: Phrases, at: datetime) -> str:
+def day(phrases: Phrases, at: datetime, *, with_year: bool = False) -> str:
     """A short date with its weekday."""
-    return _date(at.date(), phrases.day, phrases.babel)
+    return _date(at.date(), phrases.day_of_year if with_year else phrases.day, phrases.babel)
 
 
 @lru_cache(maxsize=1_024)  # Babel takes a tenth of a millisecond for each

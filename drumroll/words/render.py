@@ -272,7 +272,7 @@ def _in_print(text: str, said: Iterable[Said]) -> Iterator[Said]:
     printed = set()
     for one in said:
         if one.source in {"fact", "promise"}:
-            if one in printed or _plain(one.words, "") not in text:
+            if one in printed or _trimmed(one.words) not in text:
                 continue
             printed.add(one)
         yield one
@@ -292,4 +292,8 @@ def _place(error: BaseException, template: str) -> tuple[str, int]:
 def _plain(text: str, template: str) -> str:
     if found := _CONTROL.search(text.replace("\r\n", "\n")):
         raise WordsError(f"control character U+{ord(found[0]):04X}", template=template, remedy="remove it")
+    return _trimmed(text)
+
+
+def _trimmed(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
