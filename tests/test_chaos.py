@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from drumroll.ledger.model import DeliveryRow, delivery_key, idempotency_key
+from tests.chaos.__main__ import main
 from tests.chaos.account import Taken, account, promised
 from tests.chaos.launches import write_launch
 from tests.chaos.mutants import MUTANTS
@@ -126,10 +127,12 @@ def test_a_forked_engine_can_be_frozen_thawed_and_killed():
 
 
 @pytest.mark.parametrize("call", [["--faults", "rain"], ["--kills", "0"], ["--mutant", "nobody"]])
-def test_a_wrong_call_is_refused_before_anything_begins(call):
-    done = chaos(*call)
-    assert done.returncode == 2
-    assert "error:" in done.stderr
+def test_a_wrong_call_is_refused_before_anything_begins(call, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["tests.chaos", *call])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    assert "error:" in capsys.readouterr().err
 
 
 @pytest.mark.e2e

@@ -58,9 +58,9 @@ def settle_first() -> None:
         initial(self, ledger, *args)
         ledgers[self] = ledger
 
-    async def settle(self: Attempts, claim: Claim) -> Settlement:
+    async def settle(self: Attempts, claim: Claim, *, doubtful: bool = False) -> Settlement:
         ledgers[self].settle([Settlement(claim, "sent")], now=self._clock.now())
-        return await original(self, claim)
+        return await original(self, claim, doubtful=doubtful)
 
     Attempts.__init__, Attempts.settle = init, settle  # type: ignore[method-assign]
 
@@ -74,7 +74,7 @@ def no_fencing() -> None:
                 settled = _settled(result, now)
                 new = {name[4:]: value for name, value in settled.items() if name.startswith("new_")}
                 row = update(delivery).where(delivery.c.id == result.claim.id)
-                connection.execute(row.values({**new, "lease_until": None, "updated_at": now}))
+                connection.execute(row.values({**new, "updated_at": now}))
         return len(results)
 
     Ledger.settle = settle  # type: ignore[method-assign]
