@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from drumroll.cli.options import json_option, launch_file, ledger_option, ledger_url, print_json
+from drumroll.cli.options import correction_options, json_option, launch_file, ledger_option, ledger_url, print_json
 from drumroll.words.templates import find_project
 
 
@@ -16,9 +16,7 @@ from drumroll.words.templates import find_project
 @click.option("--approve", metavar="HASH", help="The plan as `drumroll plan FILE --diff` showed it, 8 digits or more.")
 @click.option("--by", metavar="NAME", help="Who approves it; kept in the ledger.")
 @click.option("--reason", metavar="TEXT", default="", help="Why; kept in the ledger.")
-@click.option("--correct-at", metavar="AT", help="When the correction goes out (default: in 15 minutes, not at night).")
-@click.option("--no-correction", metavar="REASON", help="Correct nothing; the reason is kept in the ledger.")
-@click.option("--notice", type=click.Path(path_type=Path, dir_okay=False), help="A text of your own that corrects.")
+@correction_options
 @ledger_option
 @json_option
 def apply(

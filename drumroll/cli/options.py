@@ -36,6 +36,16 @@ def opens_option(function: F) -> F:
     )
 
 
+def correction_options(function: F) -> F:
+    """`--correct-at`, `--no-correction` and `--notice`: what a change says to members who were told otherwise."""
+    at_help = "When the correction goes out (default: in 15 minutes, not at night)."
+    none_help = "Correct nothing; the reason is kept in the ledger."
+    text = click.Path(path_type=Path, dir_okay=False)
+    function = click.option("--notice", type=text, help="A text of your own that corrects.")(function)
+    function = click.option("--no-correction", metavar="REASON", help=none_help)(function)
+    return click.option("--correct-at", metavar="AT", help=at_help)(function)
+
+
 def ledger_url(value: str | None, *, project: Path | None = None) -> str:
     """The ledger to use: what was asked for, else the project's default."""
     from drumroll.operate.opening import ledger_at

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from drumroll.cli.options import iso, json_option, ledger_option, ledger_url, print_json
+from drumroll.cli.options import correction_options, iso, json_option, ledger_option, ledger_url, print_json
 from drumroll.cli.tables import say
 from drumroll.errors import DrumrollError, UsageError
 
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 @click.option("--by", metavar="NAME", help="Who moves it; kept in the ledger.")
 @click.option("--reason", metavar="TEXT", default="", help="Why; kept in the ledger.")
 @click.option("--dry-run", is_flag=True, help="Only show what it would do.")
-@click.option("--correct-at", metavar="AT", help="When the correction goes out (default: in 15 minutes, not at night).")
-@click.option("--no-correction", metavar="REASON", help="Correct nothing; the reason is kept in the ledger.")
-@click.option("--notice", type=click.Path(path_type=Path, dir_okay=False), help="A text of your own that corrects.")
+@correction_options
 @ledger_option
 @json_option
 def shift(

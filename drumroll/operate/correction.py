@@ -12,6 +12,7 @@ from drumroll.plan.model import Plan, PlannedStep
 from drumroll.plan.numbers import chained
 from drumroll.plan.promises import GONE, BrokenPromise, Form, Value
 from drumroll.plan.rebase import CORRECTIONS
+from drumroll.suspense.waking import Waking
 from drumroll.words.corrections import draft, literal, time_in_words
 from drumroll.words.render import Words
 
@@ -24,15 +25,9 @@ def correction_at(launch: Launch, *, now: datetime, broken: Sequence[BrokenPromi
 
     What it corrects has been read by then: where something of it is still on its way, it waits for that.
     """
-    zone = ZoneInfo(launch.timezone)
     read_by = [promise.spoken.read_by for promise in broken if promise.spoken.read_by is not None]
     at = (max([now, *read_by]) + SOON).replace(second=0, microsecond=0) + timedelta(minutes=1)
-    for _ in range(24 * 60):
-        local = at.astimezone(zone)
-        if not launch.quiet_hours.holds(local.hour * 60 + local.minute):
-            break
-        at += timedelta(minutes=1)
-    return at
+    return Waking(launch.quiet_hours, ZoneInfo(launch.timezone)).first_allowed(at)
 
 
 def in_words(plan: Plan, value: Value, *, form: Form = "when", since: datetime | None = None) -> str | None:

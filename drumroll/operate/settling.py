@@ -14,6 +14,7 @@ from drumroll.operate.changes import Proposal, enact, refusals
 from drumroll.operate.correction import correction_at, with_correction
 from drumroll.operate.edition import capabilities_of
 from drumroll.plan.model import Plan, PlannedStep
+from drumroll.suspense.waking import Waking, local
 from drumroll.words.render import Words
 
 _MOST_OVERTAKEN = 100  # deliveries; a launch in the middle of sending to more is no moment to change it
@@ -62,15 +63,14 @@ def _asked(text: str, proposal: Proposal) -> datetime:
         at = instant(text, zone=zone, opens=proposal.plan.opens)
     except MomentError as error:
         raise UsageError(str(error), where="--correct-at") from error
-    local, latest = at.astimezone(zone), _latest(proposal)
+    asked, latest = local(at, zone), _latest(proposal)
     if at <= proposal.at:
-        raise UsageError(f"{local:%a %Y-%m-%d %H:%M} has passed", where="--correct-at")
-    if launch.quiet_hours.holds(local.hour * 60 + local.minute):
+        raise UsageError(f"{asked} has passed", where="--correct-at")
+    if Waking(launch.quiet_hours, zone).is_quiet(at):
         hours = f"{launch.quiet_hours.starts}-{launch.quiet_hours.ends}"
-        raise UsageError(f"{local:%a %Y-%m-%d %H:%M} is in the quiet hours ({hours})", where="--correct-at")
+        raise UsageError(f"{asked} is in the quiet hours ({hours})", where="--correct-at")
     if at >= latest:
-        last = f"{latest.astimezone(zone):%a %Y-%m-%d %H:%M}"
-        what = f"{local:%a %Y-%m-%d %H:%M} is too late: the last thing it corrects is {last}"
+        what = f"{asked} is too late: the last thing it corrects is {local(latest, zone)}"
         raise UsageError(what, where="--correct-at", remedy="correct before that")
     return at
 
@@ -125,7 +125,10 @@ def settle(
     reason: str,
     project: Path,
 ) -> Settled:
-    """Make the change. What begins while it is made is taken into account and tried again, twice."""
+    """Make the change. What begins while it is made stays as it was, and the rest is tried again.
+
+    Raises OvertakenError when the plan itself was changed meanwhile, or more has begun than one change can wait for.
+    """
     overtaken: list[str] = []
     while True:
         see_that_it_may(proposal)
