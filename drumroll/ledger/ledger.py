@@ -8,6 +8,7 @@ from drumroll.errors import LedgerError
 from drumroll.ledger import schema
 from drumroll.ledger.acts import Acts
 from drumroll.ledger.changes import Changes
+from drumroll.ledger.edition_lease import EditionLeases
 from drumroll.ledger.editions import Editions
 from drumroll.ledger.engagement import Engagement
 from drumroll.ledger.leases import Leases
@@ -20,7 +21,7 @@ _open: dict[tuple[str, int], "Ledger"] = {}
 _lock = threading.Lock()
 
 
-class Ledger(Editions, Changes, Outbox, Leases, Acts, Listings, Records, Engagement):
+class Ledger(Editions, EditionLeases, Changes, Outbox, Leases, Acts, Listings, Records, Engagement):
     """One open ledger; safe to use from several threads, not across a fork.
 
     Every method is one short transaction, takes and returns UTC-aware times only, and raises LedgerError.

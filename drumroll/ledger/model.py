@@ -187,6 +187,25 @@ class EditionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseRow:
+    """Which engine runs an edition, or ran it last.
+
+    `owner` says it in words, `token` grows with every engine. `expires_at` moves on with each sign of life, and is None
+    once the engine has released it.
+    """
+
+    edition: str
+    owner: str
+    token: int
+    taken_at: datetime
+    expires_at: datetime | None
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether an engine holds it at `now`, as far as the ledger knows."""
+        return self.expires_at is not None and self.expires_at > now
+
+
+@dataclass(frozen=True, slots=True)
 class WordingRow:
     """A text that a step said, once for all groups; `fire_at` is the instant it was rendered for, where known."""
 

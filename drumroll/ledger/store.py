@@ -1,11 +1,12 @@
 """The connection: URLs, pragmas, and transactions from which no database error leaks."""
 
+import copy
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Connection, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -60,6 +61,7 @@ class Store:
             # A launch lasts weeks: a pooled connection may have died since it was last used.
             self.engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=wait)
         self._reached = False
+        self.fence: Callable[[Connection], None] | None = None
         event.listen(self.engine, "connect", self._on_first_connect, once=True)
 
     @property
@@ -74,14 +76,25 @@ class Store:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """One transaction, committed when the block ends and undone when it raises."""
+    def write(self, *, fenced: bool = True) -> Iterator[Connection]:
+        """One transaction, committed when the block ends and undone when it raises.
+
+        Behind a fence it is refused first of all, unless it is not `fenced`.
+        """
         with (
             self._plain_errors(),
             self.engine.connect().execution_options(ledger_write=True, preserve_rowcount=True) as connection,
             connection.begin(),
         ):
+            if fenced and self.fence is not None:
+                self.fence(connection)
             yield connection
+
+    def behind(self, fence: Callable[[Connection], None]) -> Self:
+        """The same database behind a fence: called at the start of every write, it raises to refuse it."""
+        view = copy.copy(self)
+        view.fence = fence
+        return view
 
     def prepare_file(self) -> None:
         """Switch a SQLite file to write-ahead logging, which lasts; nothing to do on PostgreSQL."""

@@ -52,6 +52,18 @@ class Edition(Base, table=True):
     ended_at: datetime | None = None
 
 
+class EditionLease(Base, table=True):
+    """The row stays when the lease is released, without `expires_at`: its token is never given twice."""
+
+    __tablename__ = "edition_lease"
+
+    edition: str = Field(primary_key=True, foreign_key="edition.id")
+    owner: str
+    token: int
+    taken_at: datetime
+    expires_at: datetime | None = None
+
+
 class PlanVersion(Base, table=True):
     __tablename__ = "plan_version"
 
@@ -191,6 +203,7 @@ class Decision(Base, table=True):
 
 
 edition = Base.metadata.tables["edition"]
+edition_lease = Base.metadata.tables["edition_lease"]
 plan_version = Base.metadata.tables["plan_version"]
 delivery = Base.metadata.tables["delivery"]
 wording = Base.metadata.tables["wording"]

@@ -15,15 +15,20 @@ from drumroll.words.render import Words
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Which edition, and where to find it: plain text, so that any process can pick it up."""
+    """Which edition, and where to find it: plain text, so that any process can pick it up.
+
+    `token` is that of the engine that runs the edition, see `operate.lease`; people and the watch have none.
+    """
 
     edition: str
     ledger: str
     project: str
+    token: int | None = None
 
     def open(self) -> Ledger:
-        """The ledger; opening it again is cheap."""
-        return open_ledger(self.ledger)
+        """The ledger, behind the engine's fence where there is one; opening it again is cheap."""
+        ledger = open_ledger(self.ledger)
+        return ledger if self.token is None else ledger.fenced(self.edition, self.token)
 
     def plan(self) -> Plan:
         """The plan this edition runs: the stored one, never the file."""
