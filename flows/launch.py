@@ -1,5 +1,6 @@
 """One whole launch: five phases, each behind the gate of the one before."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +8,15 @@ from prefect import flow, tags
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
+from drumroll.operate.edition import Where
 from flows.aftercare import aftercare
 from flows.build_up import build_up
 from flows.ignite import ignite
 from flows.nurture import nurture
 from flows.operate import see_out
 from flows.recruit import recruit
-from tasks.edition import close_launch, open_launch, over
+from tasks.edition import close_launch, go_on, open_launch, over
+from tasks.engine import ELSEWHERE, as_its_engine
 
 PHASES = {"recruit": recruit, "build_up": build_up, "nurture": nurture, "ignite": ignite, "aftercare": aftercare}
 
@@ -35,14 +38,23 @@ async def launch(
 
     Run it again after any stop: what was sent stays sent, what is due goes out. A held gate ends the run as
     `Completed` with the name Held; decide, then run it again. `approved` is the hash of the one plan that may
-    run, or its first 8 digits or more, and `approved_by` the name of who looked at it.
+    run, or its first 8 digits or more, and `approved_by` the name of who looked at it. Beside a run that is at
+    work on the same edition it ends at once, as `Completed` with the name Elsewhere.
     """
     where = await open_launch(file, opens, ledger, approved, approved_by)
+    return await as_its_engine(where, partial(phase_by_phase, ledger))
+
+
+async def phase_by_phase(ledger: str | None, where: Where) -> Any:
+    """Every phase in its turn, as long as the gates pass; how the edition stands then."""
     if (state := over(where)) is not None:
         return Completed(name=state.capitalize(), message=f"{where.edition} is {state}", data=state)
+    go_on(where)
     with tags("drumroll", where.edition):
         for phase in where.plan().phases:
             verdict = await PHASES[phase.name](where.edition, ledger, where.project)
+            if verdict == ELSEWHERE:
+                return Completed(name="Elsewhere", message=f"{phase.name} goes on elsewhere", data=verdict)
             if verdict != "pass":
                 state = await close_launch(where, verdict)
                 if verdict == "abort":

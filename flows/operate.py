@@ -1,12 +1,15 @@
 """How every phase goes: one beat after the other, until its gate has spoken."""
 
 from datetime import timedelta
+from functools import partial
 
 from drumroll.clock import current_clock
 from drumroll.operate.beats import Beat, enter, next_beat, next_leftover
 from drumroll.operate.edition import Where
+from drumroll.operate.lease import while_ours
 from drumroll.operate.story import tell_wait
 from tasks.announce import announce
+from tasks.engine import as_its_engine
 from tasks.gate import gate
 from tasks.render import render
 from tasks.show import show_phase
@@ -16,11 +19,17 @@ PATIENCE = timedelta(minutes=15)
 
 
 async def operate(phase: str, where: Where) -> str:
+    """The phase, as the edition's one engine; the verdict that ends it for now, or `elsewhere`."""
+    verdict: str = await as_its_engine(where, partial(beat_by_beat, phase))
+    return verdict
+
+
+async def beat_by_beat(phase: str, where: Where) -> str:
     """Wait, render, announce; read the gate when its time comes; the verdict that ends the phase for now."""
     enter(where, phase)
     while (beat := next_beat(where, phase, now=current_clock().now())).what != "over":
         tell_wait(where, beat, phase)
-        if not await wait_until(beat.at):
+        if not await while_ours(wait_until(beat.at)):
             continue
         if next_beat(where, phase, now=current_clock().now()) != beat:
             continue  # the plan was changed, or a person decided something, while we slept
@@ -37,7 +46,8 @@ async def operate(phase: str, where: Where) -> str:
 async def see_out(where: Where, phase: str, within: timedelta | None = None) -> None:
     """What is still on its way when a phase is over gets its time: retries, and leases of a process that died."""
     while (beat := next_leftover(where, phase, now=current_clock().now(), within=within)) is not None:
-        if await wait_until(beat.at) and next_leftover(where, phase, now=current_clock().now()) == beat:
+        slept = await while_ours(wait_until(beat.at))
+        if slept and next_leftover(where, phase, now=current_clock().now()) == beat:
             await say(where, beat)
 
 

@@ -6,7 +6,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from drumroll.operate.edition import Where
-from drumroll.operate.opening import close_edition, ended, find_edition, open_edition
+from drumroll.operate.opening import close_edition, ended, find_edition, open_edition, reopen
 
 
 @task(name="open edition", task_run_name="open {file}", cache_policy=NO_CACHE)
@@ -20,6 +20,11 @@ async def open_launch(
 def over(where: Where) -> str | None:
     """How the edition ended, if it has."""
     return ended(where)
+
+
+def go_on(where: Where) -> None:
+    """An edition that was held runs again."""
+    reopen(where)
 
 
 def here(edition: str, ledger: str | None, project: str | None) -> Where:

@@ -65,6 +65,17 @@ def test_status_is_content_while_nothing_needs_a_person(tmp_path, drumroll):
     assert "next: hello, number 1, Wed 2027-03-03 10:00" in out
 
 
+def test_status_names_the_engine_that_runs_an_edition_as_long_as_it_lives(tmp_path, drumroll, as_json):
+    token = halfway(tmp_path).open().take_lease(EDITION, owner="process 7", now=NOW, ttl=timedelta(seconds=12))
+    assert token == 1
+    _, out, _ = drumroll("status", now=NOW + timedelta(seconds=5))
+    assert "run by process 7 since Thu 2027-03-04 12:10" in out
+    _, document = as_json("status", now=NOW + timedelta(seconds=5))
+    assert document["editions"][0]["engine"] == {"owner": "process 7", "since": "2027-03-04T12:10:00Z"}
+    _, document = as_json("status", now=NOW + timedelta(seconds=12))
+    assert document["editions"][0]["engine"] is None
+
+
 def test_status_ends_with_1_for_a_held_gate_and_says_how_to_decide(tmp_path, as_json):
     held(tmp_path)
     ledger_of(tmp_path).resolve(CLUE_ONE, "sent", by="Ann", reason="seen", now=NOW)

@@ -35,7 +35,8 @@ def run(
     """Run a launch for real, here and now, until it ends or a gate holds.
 
     Stop it with Ctrl-C whenever you like and start it again: what was sent stays sent, what is due goes out. A held
-    gate ends the run with exit 1; decide with `drumroll gate`, then run again. Unknown deliveries also exit 1.
+    gate ends the run with exit 1; decide with `drumroll gate`, then run again. Unknown deliveries also exit 1. Beside
+    another run of the same edition it says so, does nothing and exits 1.
 
     `drumroll plan FILE` shows the hash to approve. With --approved, nothing is sent unless the launch begins by just
     that plan, or goes on by it. Where the launch file says `approval: required`, it does not begin without, and --by
@@ -44,6 +45,7 @@ def run(
     JSON: `edition, state, deliveries` (count by state). The story goes to standard error then.
     """
     from drumroll.check import check_file
+    from drumroll.ledger.edition_lease import FencedError
     from drumroll.ledger.ledger import open_ledger
     from drumroll.operate.approval import Call
     from drumroll.operate.open_channels import try_channels
@@ -70,12 +72,14 @@ def run(
     click.echo(f"{plan.launch.title} · {plan.edition} · ledger {place}", err=as_json)
     tell_on(sys.stderr if as_json else sys.stdout)
     with launch_on_prefect(checked.project) as launch:
-        play(_play(launch, str(file.absolute()), opens=opens, approved=approved, approved_by=by))
+        ended = play(_play(launch, str(file.absolute()), opens=opens, approved=approved, approved_by=by))
+    if ended == "elsewhere" and (holder := store.lease(plan.edition)) is not None:
+        raise FencedError(holder)
     return outcome(plan.edition, url, as_json=as_json)
 
 
-async def _play(launch: Callable[..., Awaitable[Any]], file: str, **call: str | None) -> None:
-    await launch(file, **call)
+async def _play(launch: Callable[..., Awaitable[Any]], file: str, **call: str | None) -> Any:
+    return await launch(file, **call)
 
 
 def outcome(edition: str, url: str, *, as_json: bool) -> int:

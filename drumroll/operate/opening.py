@@ -93,9 +93,14 @@ async def open_edition(
         log.warning("%s has changed since %s began; the edition goes on with the plan it began with", file, row.id)
     if not row.rehearsal:
         _record_override(where, store, now)  # a process may have died between the beginning and this
-    if row.state == "held":
-        store.set_edition_state(plan.edition, "running", now=now)
     return where
+
+
+def reopen(where: Where) -> None:
+    """Write down that a held edition runs again: for its engine, once it has the lease."""
+    ledger = where.open()
+    if ledger.edition(where.edition).state == "held":
+        ledger.set_edition_state(where.edition, "running", now=current_clock().now())
 
 
 def as_begun(plan: Plan, ledger: Ledger) -> Plan:
