@@ -17,6 +17,7 @@ from flows.operate import see_out
 from flows.recruit import recruit
 from tasks.edition import close_launch, go_on, open_launch, over
 from tasks.engine import ELSEWHERE, as_its_engine
+from tasks.phases import passed, show_passed
 
 PHASES = {"recruit": recruit, "build_up": build_up, "nurture": nurture, "ignite": ignite, "aftercare": aftercare}
 
@@ -50,8 +51,11 @@ async def phase_by_phase(ledger: str | None, where: Where) -> Any:
     if (state := over(where)) is not None:
         return Completed(name=state.capitalize(), message=f"{where.edition} is {state}", data=state)
     go_on(where)
+    await show_passed(where)
     with tags("drumroll", where.edition):
         for phase in where.plan().phases:
+            if passed(where, phase.name):
+                continue
             verdict = await PHASES[phase.name](where.edition, ledger, where.project)
             if verdict == ELSEWHERE:
                 return Completed(name="Elsewhere", message=f"{phase.name} goes on elsewhere", data=verdict)

@@ -3,11 +3,14 @@
 from datetime import timedelta
 from functools import partial
 
+from prefect.context import TagsContext
+
 from drumroll.clock import current_clock
 from drumroll.operate.beats import Beat, enter, next_beat, next_leftover
 from drumroll.operate.edition import Where
 from drumroll.operate.lease import while_ours
-from drumroll.operate.story import tell_wait
+from drumroll.operate.preparing import prepare
+from drumroll.operate.story import awaited, tell_wait
 from tasks.announce import announce
 from tasks.engine import as_its_engine
 from tasks.gate import gate
@@ -20,7 +23,9 @@ PATIENCE = timedelta(minutes=15)
 
 async def operate(phase: str, where: Where) -> str:
     """The phase, as the edition's one engine; the verdict that ends it for now, or `elsewhere`."""
-    verdict: str = await as_its_engine(where, partial(beat_by_beat, phase))
+    # Tags are for finding the phase. A task with tags asks Prefect's server for its place, at the very instant.
+    with TagsContext(current_tags=set()):
+        verdict: str = await as_its_engine(where, partial(beat_by_beat, phase))
     return verdict
 
 
@@ -29,7 +34,8 @@ async def beat_by_beat(phase: str, where: Where) -> str:
     enter(where, phase)
     while (beat := next_beat(where, phase, now=current_clock().now())).what != "over":
         tell_wait(where, beat, phase)
-        if not await while_ours(wait_until(beat.at)):
+        await prepare(where, beat)
+        if not await while_ours(wait_until(beat.at, where, awaited(where, beat, phase))):
             continue
         if next_beat(where, phase, now=current_clock().now()) != beat:
             continue  # the plan was changed, or a person decided something, while we slept
@@ -46,7 +52,7 @@ async def beat_by_beat(phase: str, where: Where) -> str:
 async def see_out(where: Where, phase: str, within: timedelta | None = None) -> None:
     """What is still on its way when a phase is over gets its time: retries, and leases of a process that died."""
     while (beat := next_leftover(where, phase, now=current_clock().now(), within=within)) is not None:
-        slept = await while_ours(wait_until(beat.at))
+        slept = await while_ours(wait_until(beat.at, where, awaited(where, beat, phase)))
         if slept and next_leftover(where, phase, now=current_clock().now()) == beat:
             await say(where, beat)
 

@@ -7,14 +7,22 @@ from prefect.cache_policies import NO_CACHE
 
 from drumroll.operate.edition import Where
 from drumroll.operate.opening import close_edition, ended, find_edition, open_edition, reopen
+from tasks.signing import sign, signed
 
 
 @task(name="open edition", task_run_name="open {file}", cache_policy=NO_CACHE)
 async def open_launch(
     file: str, opens: str | None, ledger: str | None, approved: str | None, approved_by: str | None
 ) -> Where:
-    """Store the plan, or pick up the edition where it stands; see that it is approved, and that its channels work."""
-    return await open_edition(Path(file), opens=opens, ledger=ledger, approved=approved, by=approved_by)
+    """Store the plan, or pick up the edition where it stands; see that it is approved, and that its channels work.
+
+    A run that has opened its edition before goes on with it, whatever became of the file and of a channel meanwhile.
+    """
+    if (before := signed(ledger)) is not None:
+        return before
+    where = await open_edition(Path(file), opens=opens, ledger=ledger, approved=approved, by=approved_by)
+    await sign(where)
+    return where
 
 
 def over(where: Where) -> str | None:

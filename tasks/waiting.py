@@ -3,14 +3,24 @@
 from datetime import datetime
 
 from drumroll.clock import current_clock
+from drumroll.operate.edition import Where
+from drumroll.operate.waking import wake_for
+from tasks.releasing import give_back
 
 
-async def wait_until(at: datetime) -> bool:
-    """True when it is `at` (UTC), on the wall clock or a rehearsal's.
+async def wait_until(at: datetime, where: Where, what: str) -> bool:
+    """True when it is `at` (UTC), on the wall clock or a rehearsal's; `what` is to come, as in `【公告07】 at 23:00`.
 
-    On the wall clock False comes after a while even so: a person may have released, resolved or decided something, and
-    the ledger is to be asked again what is next.
+    A launch on a worker gives its process back when the wait is long, and never returns from here: the same flow run
+    begins anew, from the ledger, shortly before `at`. Elsewhere the process waits. On the wall clock False comes after
+    a while even so: a person may have released, resolved or decided something, and the ledger is to be asked again
+    what is next.
     """
     clock = current_clock()
-    await clock.sleep_until(at if clock.patience is None else min(at, clock.now() + clock.patience))
+    if clock.patience is None:
+        await clock.sleep_until(at)
+    else:
+        if (wake := wake_for(where, at, now=clock.now())) is not None:
+            await give_back(wake, what)
+        await clock.sleep_until(min(at, clock.now() + clock.patience))
     return clock.now() >= at

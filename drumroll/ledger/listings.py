@@ -1,14 +1,17 @@
 """Looking at deliveries without moving them."""
 
 import difflib
+from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import ColumnElement, Connection, exists, func, literal_column, select, text
 
 from drumroll.errors import LedgerError
 from drumroll.ledger.model import DeliveryRow, State, delivery_key, split_key
 from drumroll.ledger.rows import DELIVERY, delivery_row
 from drumroll.ledger.store import LedgerPart
 from drumroll.ledger.tables import RARE, delivery
+from drumroll.ledger.tables import edition as editions_table
 
 _COMPARED = 2000  # keys of one step that a mistyped one is compared with: difflib takes 10 µs each
 
@@ -48,6 +51,19 @@ class Listings(LedgerPart):
             for step, occurrence, state, number in connection.execute(wanted):
                 found.setdefault((step, occurrence), {})[state] = number
         return found
+
+    def firing(self, phases: Sequence[str], *, since: datetime, until: datetime) -> list[str]:
+        """Live editions of which something in these phases is due to leave in that span (`until` excluded), by name."""
+        theirs: tuple[ColumnElement[bool], ...] = (
+            delivery.c.edition == editions_table.c.id,
+            delivery.c.phase.in_(phases),
+            delivery.c.state == literal_column("'due'"),  # spelled out: a planner uses a partial index only so
+            delivery.c.fire_at >= since,
+            delivery.c.fire_at < until,
+        )
+        live = (editions_table.c.state == "running", editions_table.c.rehearsal.is_(False), exists().where(*theirs))
+        with self._store.read() as connection:
+            return list(connection.scalars(select(editions_table.c.id).where(*live).order_by(editions_table.c.id)))
 
 
 def find(connection: Connection, key: str, *, lock: bool = False) -> DeliveryRow:

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from drumroll.clock import current_clock
-from drumroll.operate.beats import Beat
+from drumroll.operate.beats import Beat, planned_step
 from drumroll.operate.edition import Where
+from drumroll.words.phrases import LOCALES, short_label
 
 log = logging.getLogger("drumroll.story")
 
@@ -15,6 +16,20 @@ def tell(line: str, *, at: datetime, timezone: str, edition: str, level: int = l
     """Say `line`, which happened at `at` (UTC). Handlers find `at_local` and `edition` on the record."""
     local = at.astimezone(ZoneInfo(timezone))
     log.log(level, "%s  %s", f"{local:%a %m-%d %H:%M:%S}", line, extra={"edition": edition, "at_local": local})
+
+
+def awaited(where: Where, beat: Beat, phase: str) -> str:
+    """What a run waits for, for people: `【公告07】 at 23:00 Asia/Shanghai`, with the day where it is not today."""
+    plan = where.plan()
+    zone = ZoneInfo(plan.launch.timezone)
+    if beat.what == "gate":
+        what = f"gate of {phase}"
+    else:
+        step = planned_step(plan, where.open(), where.edition, beat.step, beat.occurrence)
+        what = short_label(LOCALES[plan.launch.locale], step.number) or step.id
+    local = beat.at.astimezone(zone)
+    day = "" if local.date() == current_clock().now().astimezone(zone).date() else f"{local:%a %m-%d} "
+    return f"{what} at {day}{local:%H:%M} {zone.key}"
 
 
 _WORTH_TELLING = timedelta(minutes=1)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from drumroll.clock import Clock
-from drumroll.ledger.ledger import open_ledger
+from drumroll.ledger.ledger import Ledger, open_ledger
 from drumroll.ledger.model import DeliveryRow
 from drumroll.operate.beats import Beat
 from drumroll.operate.edition import Where
@@ -28,6 +28,11 @@ class Alarm:
 
     def __str__(self) -> str:
         return f"{self.key}: {self.what}; {self.remedy}"
+
+
+def ledger_of(ledger: str | None = None, project: str | None = None) -> Ledger:
+    """The ledger that the watch looks after."""
+    return open_ledger(ledger_at(ledger, Path(project or find_project(Path.cwd()))))
 
 
 def running(ledger: str | None = None, project: str | None = None) -> list[Where]:
