@@ -64,6 +64,27 @@ class EditionLease(Base, table=True):
     expires_at: datetime | None = None
 
 
+class Brake(Base, table=True):
+    """Each row holds something back: `scope` is an edition's id, or `*` for every edition of this ledger."""
+
+    __tablename__ = "brake"
+
+    scope: str = Field(primary_key=True)
+    set_at: datetime
+    by: str
+    reason: str = Field(sa_type=Text)
+
+
+class Home(Base, table=True):
+    """One row: the place that this ledger has confirmed as its own. In another place it is a copy."""
+
+    __tablename__ = "home"
+
+    id: int = Field(primary_key=True)
+    place: str
+    noted_at: datetime
+
+
 class PlanVersion(Base, table=True):
     __tablename__ = "plan_version"
 
@@ -202,6 +223,24 @@ class Decision(Base, table=True):
     at: datetime
 
 
+class Alarm(Base, table=True):
+    """What the watch found wrong: told once, and again only when it comes back after it was `cleared_at`."""
+
+    __tablename__ = "alarm"
+    __table_args__ = (
+        Index("ix_alarm_open", "edition", "kind", "subject", unique=True, **_only("cleared_at IS NULL")),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    edition: str = Field(foreign_key="edition.id")
+    kind: str
+    subject: str
+    what: str = Field(sa_type=Text)
+    raised_at: datetime
+    told_at: datetime | None = None
+    cleared_at: datetime | None = None
+
+
 edition = Base.metadata.tables["edition"]
 edition_lease = Base.metadata.tables["edition_lease"]
 plan_version = Base.metadata.tables["plan_version"]
@@ -210,4 +249,7 @@ wording = Base.metadata.tables["wording"]
 gate_check = Base.metadata.tables["gate_check"]
 event = Base.metadata.tables["event"]
 member = Base.metadata.tables["member"]
+brake = Base.metadata.tables["brake"]
+home = Base.metadata.tables["home"]
+alarm = Base.metadata.tables["alarm"]
 decision = Base.metadata.tables["decision"]
