@@ -13,6 +13,7 @@ from small_launch import project as small_project
 
 from drumroll.clock import VirtualClock, using_clock
 from drumroll.errors import UsageError
+from drumroll.ledger.changes import PlanChange
 from drumroll.ledger.ledger import default_url, open_ledger
 from drumroll.ledger.model import GateCheckRow
 from drumroll.operate.beats import Beat, next_beat
@@ -119,7 +120,10 @@ async def test_words_that_will_not_render_are_told_before_their_instant(shortly_
     where, beat = shortly_before
     plan = where.plan()
     broken = plan.model_copy(update={"templates": dict.fromkeys(plan.templates, "{{ nonsense }}")})
-    where.open().keep_plan(EDITION, plan_hash="broken", document=broken.model_dump_json(), now=NOW)
+    words = {"plan_hash": "broken", "document": broken.model_dump_json(), "title": "", "opens_at": plan.opens}
+    nothing = dict.fromkeys(("moved", "cancelled", "added", "unsaid", "decisions"), ())
+    [first] = where.open().plan_versions(EDITION)
+    where.open().change_plan(EDITION, PlanChange(**words, **nothing, reason=""), since=first, now=NOW)
     await prepare(where, beat)
     assert "hello, due in 60 s, may not go out: " in caplog.text
     assert "nonsense" in caplog.text
@@ -289,7 +293,9 @@ class TestLaunch:
     pytestmark = prefect
 
     @pytest.fixture
-    def file(self, tmp_path):
+    def file(self, tmp_path, monkeypatch):
+        for name in ("DRUMROLL_LEDGER", "DRUMROLL_WAITING"):
+            monkeypatch.delenv(name, raising=False)
         file = small_project(tmp_path)
         opens = datetime.now(UTC) + timedelta(days=30)
         file.write_text(LAUNCH.replace("2027-03-06 12:00", f"{opens:%Y-%m-%d} 12:00"))
