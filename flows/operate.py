@@ -11,6 +11,7 @@ from drumroll.operate.edition import Where
 from drumroll.operate.lease import while_ours
 from drumroll.operate.preparing import prepare
 from drumroll.operate.story import awaited, tell_wait
+from drumroll.operate.waking import ready_by
 from tasks.announce import announce
 from tasks.engine import as_its_engine
 from tasks.gate import gate
@@ -35,7 +36,7 @@ async def beat_by_beat(phase: str, where: Where) -> str:
     while (beat := next_beat(where, phase, now=current_clock().now())).what != "over":
         tell_wait(where, beat, phase)
         await prepare(where, beat)
-        if not await while_ours(wait_until(beat.at, where, awaited(where, beat, phase))):
+        if not await while_ours(wait_until(ready_by(where, beat), where, awaited(where, beat, phase))):
             continue
         if next_beat(where, phase, now=current_clock().now()) != beat:
             continue  # the plan was changed, or a person decided something, while we slept
@@ -52,12 +53,12 @@ async def beat_by_beat(phase: str, where: Where) -> str:
 async def see_out(where: Where, phase: str, within: timedelta | None = None) -> None:
     """What is still on its way when a phase is over gets its time: retries, and leases of a process that died."""
     while (beat := next_leftover(where, phase, now=current_clock().now(), within=within)) is not None:
-        slept = await while_ours(wait_until(beat.at, where, awaited(where, beat, phase)))
+        slept = await while_ours(wait_until(ready_by(where, beat), where, awaited(where, beat, phase)))
         if slept and next_leftover(where, phase, now=current_clock().now()) == beat:
             await say(where, beat)
 
 
 async def say(where: Where, beat: Beat) -> None:
-    """One step, from its words to its receipts."""
+    """One step, from its words to its receipts: all that takes its time is done when its instant comes."""
     ready = await render(where, beat)
     await announce(where, ready)

@@ -11,5 +11,5 @@ from drumroll.operate.wording import Ready
 
 @task(name="announce", task_run_name="announce {ready.step}", cache_policy=NO_CACHE)
 async def announce(where: Where, ready: Ready) -> str:
-    """Send the step; what became of it, in words. The ledger, not Prefect, knows what may be sent."""
+    """Send the step at its instant; what became of it, in words. The ledger, not Prefect, knows what may be sent."""
     return (await send_step(where, ready, current_clock())).summary()

@@ -11,5 +11,5 @@ from drumroll.operate.wording import Ready, make_ready
 
 @task(name="render", task_run_name="render {beat.step}", cache_policy=NO_CACHE)
 async def render(where: Where, beat: Beat) -> Ready:
-    """Render the beat's step for this instant and keep its words in the ledger."""
-    return make_ready(where, beat, now=current_clock().now())
+    """Render the beat's step for its instant, or for now when that has passed, and keep its words in the ledger."""
+    return make_ready(where, beat, now=max(beat.at, current_clock().now()))

@@ -9,11 +9,13 @@ from sqlalchemy.sql import Select
 
 from drumroll.errors import LedgerError
 from drumroll.ledger import states
+from drumroll.ledger.brakes import sends_nothing
 from drumroll.ledger.bulk import insert_new
 from drumroll.ledger.model import Claim, Moment, NewDelivery, Settlement, delivery_key
 from drumroll.ledger.rows import CLAIM, claim, lateness, released_is
 from drumroll.ledger.store import LedgerPart
 from drumroll.ledger.tables import delivery
+from drumroll.ledger.tables import edition as editions_table
 
 # What a row in each of these states waits for.
 _WAKES = {"due": delivery.c.fire_at, "retry": delivery.c.retry_at, "sending": delivery.c.lease_until}
@@ -78,12 +80,14 @@ class Outbox(LedgerPart):
         wording: str | None = None,
         channel: str | None = None,
         released: bool = False,
+        plan_version: int | None = None,
     ) -> list[Claim]:
         """Take up to `limit` deliveries of one step whose time has come; no other engine gets them while leased.
 
         First those never tried, then those to be retried; only those of `channel` when it is given. Those that a
         person released (`Moment.released`) are taken with `released` and not without. `wording`, the hash of the text
-        about to go out, is noted before anything leaves.
+        about to go out, is noted before anything leaves. None are taken once the edition runs another `plan_version`,
+        while a brake holds it back, or while the ledger is only a copy.
         """
         of_step = [
             delivery.c.edition == edition,
@@ -93,7 +97,12 @@ class Outbox(LedgerPart):
         ]
         if channel is not None:
             of_step.append(delivery.c.channel == channel)
+        if plan_version is not None:
+            runs = select(editions_table.c.plan_version).where(editions_table.c.id == edition).scalar_subquery()
+            of_step.append(runs == plan_version)
         with self._store.write() as connection:
+            if sends_nothing(connection, self._store, edition):
+                return []
             taken: list[Claim] = []
             for state in ("due", "retry"):
                 if limit > len(taken):

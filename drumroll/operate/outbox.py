@@ -1,6 +1,7 @@
 """Claim, send, settle: one step to all its recipients, each once, whatever dies in between."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -93,7 +94,7 @@ class Outbox:
             return
         ruling = self._ready.ruling
         if (capability.idempotent or capability.look_up) and ruling.act == "send":
-            for again in self._ledger.reclaim([claim], now=now, lease=self._lease(claim.channel)):
+            for again in self._ledger.reclaim([claim], now=now, lease=self._lease(claim.channel), to_send=True):
                 await self._record([await self._attempts.settle(again, doubtful=not capability.look_up)])
         elif capability.look_up:
             why = f"the sender stopped before sending it; {ruling.reason}"
@@ -108,17 +109,25 @@ class Outbox:
         channel = await self._channels.get(claim.channel)
         return await channel.look_up(idempotency_key(claim.key))
 
+    async def open_channels(self) -> None:
+        """Open what the step goes out through; a channel that will not open is its deliveries' trouble, later."""
+        for name in self._used():
+            with contextlib.suppress(DrumrollError):
+                await self._channels.get(name)
+
     async def drain(self) -> None:
         """Send until nothing of this step is claimable, on every channel at its own width.
 
         Never more rows in `sending` than requests in flight. One channel's trouble leaves the others alone.
         """
-        groups = self._plan.launch.community.groups
-        used = sorted({group.channel for group in groups if group.id in self.step.groups})
-        ended = await asyncio.gather(*map(self._drain, used), return_exceptions=True)
+        ended = await asyncio.gather(*map(self._drain, self._used()), return_exceptions=True)
         for error in ended:
             if error is not None:
                 raise error
+
+    def _used(self) -> list[str]:
+        groups = self._plan.launch.community.groups
+        return sorted({group.channel for group in groups if group.id in self.step.groups})
 
     async def _drain(self, channel: str) -> None:
         width, lease = self._capabilities[channel].concurrency, self._lease(channel)
@@ -155,6 +164,7 @@ class Outbox:
                 lease=lease,
                 wording=ready.sha,
                 channel=channel,
+                plan_version=ready.plan_version,
                 released=ready.released,
             )
         )

@@ -3,6 +3,7 @@
 import os
 from datetime import datetime, timedelta
 
+from drumroll.clock import current_clock
 from drumroll.errors import UsageError
 from drumroll.launchfile.models import PHASES
 from drumroll.operate.beats import Beat, next_beat
@@ -11,6 +12,10 @@ from drumroll.operate.edition import Where
 SETTING = "DRUMROLL_WAITING"
 LEAD = timedelta(seconds=60)
 """A worker looks for work every ten seconds or so; a process then needs three seconds of a core, five in a crowd."""
+READY = timedelta(seconds=3)
+"""How long before its instant a message is rendered and its channels are open; then only the claim stands before it."""
+EACH = timedelta(milliseconds=100)
+"""What one launch of many in the same process needs to make its message ready."""
 APART = timedelta(seconds=3)
 """What one process needs to come up: twenty launches of one instant, woken 3 s apart, said it within 41 ms (p99)."""
 
@@ -26,6 +31,16 @@ def wake_for(where: Where, at: datetime, *, now: datetime) -> datetime | None:
         return None
     wake = at - standard - APART * _queue_before(where, at)
     return wake if wake - now > standard else None
+
+
+def ready_by(where: Where, beat: Beat) -> datetime:
+    """When to begin with `beat`: early enough for its words to be ready at its instant, but after a rehearsal's time.
+
+    Only a gate, which reads what has happened by then, begins at its instant.
+    """
+    if beat.what != "announce" or current_clock().patience is None:
+        return beat.at
+    return beat.at - READY - EACH * _queue_before(where, beat.at)
 
 
 def standard_lead() -> timedelta | None:

@@ -16,17 +16,20 @@ from drumroll.words.render import Words, WordsError
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A step whose words are kept in the ledger under `sha`, and the ruling on its lateness.
+    """A step whose words are kept in the ledger under `sha`, when it is to go out, and the ruling on its lateness.
 
-    `released`: it is about the deliveries that a person asked to send again, and no others of the step.
+    `released`: it is about the deliveries that a person asked to send again, and no others of the step. It holds while
+    the edition runs `plan_version`.
     """
 
     step: str
     occurrence: int
+    at: datetime
     label: str
     sha: str
     ruling: Ruling
     released: bool = False
+    plan_version: int | None = None
 
 
 def make_ready(where: Where, beat: Beat, *, now: datetime) -> Ready:
@@ -35,14 +38,17 @@ def make_ready(where: Where, beat: Beat, *, now: datetime) -> Ready:
     The recipients are committed before the words: a step whose words are kept has its recipients, so that nothing is
     lost when the process dies in between. Words that cannot be rendered are held for a person, like any late message.
     """
-    ledger, plan = where.open(), where.plan()
+    ledger = where.open()
+    version = ledger.edition(where.edition).plan_version  # before the plan itself: of two versions the older
+    plan = where.plan()
     step = planned_step(plan, ledger, where.edition, beat.step, beat.occurrence)
     words = where.words()
     ruling, text = _spoken(words, step, _ruling(ledger, plan, step, beat, now), now)
     if step.segment is not None and not ledger.step_states(where.edition).get((step.id, beat.occurrence)):
         ledger.schedule(where.edition, _to_members(plan, ledger, step, now=now))
     sha = ledger.keep_wording(where.edition, step.id, beat.occurrence, text, now=now)
-    return Ready(step.id, beat.occurrence, words.label(step), sha, ruling, beat.released_at is not None)
+    released = beat.released_at is not None
+    return Ready(step.id, beat.occurrence, beat.at, words.label(step), sha, ruling, released, version)
 
 
 def _ruling(ledger: Ledger, plan: Plan, step: PlannedStep, beat: Beat, now: datetime) -> Ruling:
