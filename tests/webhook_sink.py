@@ -2,7 +2,7 @@
 
     python tests/webhook_sink.py --port 0 --log FILE [--script MODE …] [--then MODE] [--honour-keys] [--secret-env VAR]
 
-prints its port and appends each accepted message to FILE as one JSON line: {"seq", "id", "verified", "payload"}.
+prints its port and appends each accepted message to FILE as one JSON line: {"seq", "id", "at", "verified", "payload"}.
 The n-th request meets the n-th mode of the script; afterwards every request meets `--then` (default: accept).
 
     accept                  take it, answer 200 {"id": "rcv-<seq>"}
@@ -133,7 +133,7 @@ class WebhookSink:
 
     def _record(self, key: str, raw: bytes, verified: bool | None) -> None:
         seq = len(self.accepted) + 1
-        entry = {"seq": seq, "id": key, "verified": verified, "payload": json.loads(raw)}
+        entry = {"seq": seq, "id": key, "at": time.time(), "verified": verified, "payload": json.loads(raw)}
         if self._log is not None:
             # One write, before the answer: what was answered is in the log, whoever is killed next.
             os.write(self._log, json.dumps(entry).encode() + b"\n")
