@@ -10,6 +10,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,6 +24,7 @@ from sqlalchemy import text
 from drumroll.activity import Event, Person
 from drumroll.clock import VirtualClock, using_clock
 from drumroll.errors import LedgerBusyError, LedgerError
+from drumroll.ledger import tables
 from drumroll.ledger.edition_lease import FencedError
 from drumroll.ledger.ledger import Ledger, open_ledger
 from drumroll.ledger.model import GateCheckRow, Settlement
@@ -122,9 +124,12 @@ def test_a_ledger_of_the_first_revision_gets_the_lease_and_keeps_its_rows(blank_
         store.path.parent.mkdir(parents=True)
     with store.write() as connection:
         command.upgrade(alembic_config(connection), "0001")
-    old = Ledger(store)
-    begin(old, new())
-    take(old)
+        about = {"launch": "learning-phone", "title": "t", "opens_at": NOW, "created_at": NOW}
+        of_edition = {"id": EDITION, "state": "running", "plan_version": 1, "rehearsal": False}
+        connection.execute(tables.edition.insert().values(**about, **of_edition))
+        row = {**asdict(new()), "recipient": "g1", "group_id": "g1", "state": "sending", "token": 1, "attempts": 1}
+        del row["group"]
+        connection.execute(tables.delivery.insert().values(edition=EDITION, **row))
     assert not look_at(store.engine).has_table("edition_lease")
     store.close()
 

@@ -71,7 +71,7 @@ def test_a_countdown_whose_target_has_passed_is_skipped_whatever_its_policy():
 
 def test_a_late_message_that_the_next_announcement_has_overtaken_is_held():
     ruling = rule(step("rerender"), now=after(minutes=30), overtaken=True)
-    assert (ruling.act, "the announcement after it is due too" in ruling.reason) == ("held", True)
+    assert (ruling.act, "a newer message is due too" in ruling.reason) == ("held", True)
 
 
 def test_after_a_short_stop_announcements_are_caught_up_in_order():

@@ -4,12 +4,17 @@ from contextlib import closing
 
 import click
 
+from drumroll.cli.db_copies import backup, confirm, restore
 from drumroll.cli.options import json_option, ledger_option, ledger_url, print_json
 
 
 @click.group()
 def db() -> None:
     """Look after the ledger's database."""
+
+
+for _command in (backup, restore, confirm):
+    db.add_command(_command)
 
 
 @db.command()

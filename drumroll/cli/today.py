@@ -43,6 +43,8 @@ def today(launch: str | None, everything: bool, ledger: str | None, as_json: boo
         plan = Plan.model_validate_json(store.plan_document(edition.id))
         now = as_of(store, edition, now=current_clock().now())
         found += [(item, plan) for item in hand_offs(store, plan, now=now, within=None if everything else DAY)]
+        if (brake := store.brake(edition.id)) is not None:
+            click.echo(f"{edition.id} is paused by {brake.by}, post nothing now: {brake.reason}", err=True)
     found.sort(key=lambda pair: (pair[0].due, pair[0].key))
     if as_json:
         print_json({"items": [_document(item) for item, _ in found]})
@@ -63,19 +65,23 @@ def done(keys: tuple[str, ...], by: str | None, ledger: str | None, as_json: boo
 
     JSON: `by`, and `done`, each with `key, state, sent, lateness_ms`.
     """
+    from drumroll.cli.nudging import nudge
     from drumroll.clock import current_clock
     from drumroll.ledger.ledger import open_ledger
 
     who = by if by is not None else login(remedy="say who posted it with --by NAME")
     if not who.strip():
         raise UsageError("a tick needs a name", remedy="say who posted it with --by NAME")
-    store = open_ledger(ledger_url(ledger), create=False)
+    url = ledger_url(ledger)
+    store = open_ledger(url, create=False)
     wanted = list(dict.fromkeys(keys))
     for key in wanted:
         _check_awaiting(store.delivery(key))
     for key in wanted:
         store.done(key, by=who, now=current_clock().now())
     rows = [store.delivery(key) for key in wanted]
+    for edition in dict.fromkeys(row.edition for row in rows):
+        nudge(edition, url)
     if as_json:
         ticked = [
             {"key": row.key, "state": row.state, "sent": iso(row.sent_at), "lateness_ms": row.lateness_ms}

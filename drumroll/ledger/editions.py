@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from drumroll.errors import LedgerError
+from drumroll.ledger.home import note_home
 from drumroll.ledger.model import DecisionRow, EditionRow, EditionState, NewDelivery
 from drumroll.ledger.outbox import insert_deliveries
 from drumroll.ledger.store import LedgerPart
@@ -57,6 +58,8 @@ class Editions(LedgerPart):
                 return False
             connection.execute(insert(plan_version).values(_plan_row(edition, 1, plan_hash, document, now)))
             insert_deliveries(connection, edition, deliveries)
+            if not rehearsal:
+                note_home(connection, self._store, now=now)
             if approval is not None:
                 connection.execute(insert(decision).values(asdict(approval)))
         return True

@@ -6,7 +6,8 @@ from typing import Literal
 
 from sqlalchemy import ColumnElement, bindparam, literal_column, select, update
 
-from drumroll.ledger import states
+from drumroll.ledger import states, tally
+from drumroll.ledger.brakes import sends_nothing
 from drumroll.ledger.model import Claim
 from drumroll.ledger.outbox import lease_values
 from drumroll.ledger.rows import CLAIM, claim
@@ -23,17 +24,23 @@ class Leases(LedgerPart):
         with self._store.read() as connection:
             return [claim(row) for row in connection.execute(wanted.order_by(delivery.c.due_at, delivery.c.id))]
 
-    def reclaim(self, claims: Sequence[Claim], *, now: datetime, lease: timedelta) -> list[Claim]:
+    def reclaim(
+        self, claims: Sequence[Claim], *, now: datetime, lease: timedelta, to_send: bool = False
+    ) -> list[Claim]:
         """Take lapsed deliveries over, for channels that honour an idempotency key: same key, new token.
 
-        Left out are those that were settled or taken by another engine in the meantime.
+        Left out are those that were settled or taken by another engine in the meantime; those that are `to_send` again,
+        also while a brake holds the edition back or the ledger is only a copy.
         """
         taken: list[Claim] = []
         with self._store.write() as connection:
             for old in claims:
+                if to_send and sends_nothing(connection, self._store, old.edition):
+                    continue
                 mine = (delivery.c.id == old.id, delivery.c.token == old.token, *_lapsed(now))
                 take = update(delivery).where(*mine).values(lease_values(now, lease)).returning(*CLAIM)
                 taken += map(claim, connection.execute(take))
+        tally.count(self._store, len(taken))
         return taken
 
     def recover(

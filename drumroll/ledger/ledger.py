@@ -7,10 +7,13 @@ from pathlib import Path
 from drumroll.errors import LedgerError
 from drumroll.ledger import schema
 from drumroll.ledger.acts import Acts
+from drumroll.ledger.alarms import Alarms
+from drumroll.ledger.brakes import Brakes
 from drumroll.ledger.changes import Changes
 from drumroll.ledger.edition_lease import EditionLeases
 from drumroll.ledger.editions import Editions
 from drumroll.ledger.engagement import Engagement
+from drumroll.ledger.home import Homes
 from drumroll.ledger.leases import Leases
 from drumroll.ledger.listings import Listings
 from drumroll.ledger.outbox import Outbox
@@ -21,7 +24,9 @@ _open: dict[tuple[str, int], "Ledger"] = {}
 _lock = threading.Lock()
 
 
-class Ledger(Editions, EditionLeases, Changes, Outbox, Leases, Acts, Listings, Records, Engagement):
+class Ledger(
+    Editions, EditionLeases, Changes, Outbox, Leases, Acts, Listings, Records, Engagement, Alarms, Brakes, Homes
+):
     """One open ledger; safe to use from several threads, not across a fork.
 
     Every method is one short transaction, takes and returns UTC-aware times only, and raises LedgerError.
@@ -58,7 +63,7 @@ def open_ledger(url: str, *, create: bool = True) -> Ledger:
     key = (target.render_as_string(hide_password=False), os.getpid())
     with _lock:
         known = _open.get(key)
-        if known is not None and (known.store.path is None or known.store.path.exists()):
+        if known is not None and known.store.is_its_file():
             return known
         if known is not None:
             known.store.close()

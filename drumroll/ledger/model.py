@@ -242,3 +242,36 @@ class DecisionRow:
     by: str
     reason: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One thing that a person should look at: `what` is wrong with the edition, and the `remedy` or the command for it.
+
+    `subject` tells two of a `kind` apart and stays the same while it lasts; `what` may change meanwhile. Nothing in it
+    comes from a member.
+    """
+
+    edition: str
+    kind: str
+    subject: str
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.edition}: {self.what}; {self.remedy}"
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRow:
+    """An alarm as the ledger keeps it: open until `cleared_at`; `told_at` is when people last heard of it."""
+
+    id: int
+    edition: str
+    kind: str
+    subject: str
+    what: str
+    remedy: str
+    raised_at: datetime
+    told_at: datetime | None
+    cleared_at: datetime | None

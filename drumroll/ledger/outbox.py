@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_colum
 from sqlalchemy.sql import Select
 
 from drumroll.errors import LedgerError
-from drumroll.ledger import states
+from drumroll.ledger import states, tally
 from drumroll.ledger.brakes import sends_nothing
 from drumroll.ledger.bulk import insert_new
 from drumroll.ledger.model import Claim, Moment, NewDelivery, Settlement, delivery_key
@@ -118,7 +118,8 @@ class Outbox(LedgerPart):
                     lock = lease_values(now, lease) | {"wording": func.coalesce(wording, delivery.c.wording)}
                     take = update(delivery).where(one_of_them, _is(state)).values(lock).returning(*CLAIM)
                     taken += sorted(map(claim, connection.execute(take)), key=lambda each: (each.due_at, each.id))
-            return taken
+        tally.count(self._store, len(taken))
+        return taken
 
     def settle(self, results: Sequence[Settlement], *, now: datetime) -> int:
         """Write down how attempts ended, in one transaction; returns how many were accepted.

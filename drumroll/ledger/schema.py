@@ -65,7 +65,7 @@ def _check_ours(connection: Connection, revision: str | None, where: str, *, cre
         )
     if revision is None and tables:
         raise LedgerError("does not say its schema's revision", where=where, remedy="restore a backup")
-    if revision is not None and revision not in _known_revisions(connection):
+    if revision is not None and revision not in known_revisions(connection):
         raise LedgerError(
             f"was written by a newer Drumroll (revision {revision})",
             where=where,
@@ -73,7 +73,8 @@ def _check_ours(connection: Connection, revision: str | None, where: str, *, cre
         )
 
 
-def _known_revisions(connection: Connection) -> set[str]:
+def known_revisions(connection: Connection) -> set[str]:
+    """The revisions that this program can bring to its own."""
     from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     scripts = ScriptDirectory.from_config(alembic_config(connection))

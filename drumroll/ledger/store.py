@@ -61,6 +61,7 @@ class Store:
             # A launch lasts weeks: a pooled connection may have died since it was last used.
             self.engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=wait)
         self._reached = False
+        self._file: tuple[int, int] | None = None
         self.fence: Callable[[Connection], None] | None = None
         event.listen(self.engine, "connect", self._on_first_connect, once=True)
 
@@ -96,6 +97,10 @@ class Store:
         view.fence = fence
         return view
 
+    def is_its_file(self) -> bool:
+        """Whether the path still leads to the file that was prepared; always on PostgreSQL."""
+        return self.path is None or self._file == _file_at(self.path)
+
     def prepare_file(self) -> None:
         """Switch a SQLite file to write-ahead logging, which lasts; nothing to do on PostgreSQL."""
         if not self.path:
@@ -114,6 +119,7 @@ class Store:
                         time.sleep(0.02)
             finally:
                 raw.close()
+        self._file = _file_at(self.path)
 
     def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
         """An INSERT that knows ON CONFLICT in this database's dialect."""
@@ -139,6 +145,14 @@ class LedgerPart:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _on_connect(raw: Any, _record: object) -> None:

@@ -236,6 +236,7 @@ class Alarm(Base, table=True):
     kind: str
     subject: str
     what: str = Field(sa_type=Text)
+    remedy: str = Field(sa_type=Text)
     raised_at: datetime
     told_at: datetime | None = None
     cleared_at: datetime | None = None

@@ -32,6 +32,8 @@ class Beat:
 def next_beat(where: Where, phase: str, *, now: datetime) -> Beat:
     """The next beat of `phase`, counting what earlier phases left undone (a retry, a lease that runs out)."""
     ledger, plan = where.open(), where.plan()
+    if ledger.edition(where.edition).state == "aborted":  # by a person, and whatever the gates say
+        return Beat("over", now, verdict="abort")
     verdict = standing_verdict(ledger, where.edition, phase)
     if verdict is not None:
         return Beat("over", now, verdict=verdict)
@@ -115,12 +117,12 @@ def _next_announcement(
     if moment is not None:
         released_at = moment.fire_at if moment.released else None
         found.append(Beat("announce", moment.at, moment.step, moment.occurrence, released_at))
-    found += [Beat("announce", at, step.id) for at, step in _unaddressed(plan, ledger, where.edition, phases)]
+    found += [Beat("announce", at, step.id) for at, step in unaddressed(plan, ledger, where.edition, phases)]
     return min(found, key=lambda beat: beat.at, default=None)
 
 
-def _unaddressed(plan: Plan, ledger: Ledger, edition: str, phases: Sequence[str]) -> list[tuple[datetime, PlannedStep]]:
-    """Steps to single members whose recipients are not worked out yet: their words are not kept either."""
+def unaddressed(plan: Plan, ledger: Ledger, edition: str, phases: Sequence[str]) -> list[tuple[datetime, PlannedStep]]:
+    """Steps to single members whose recipients are not worked out yet, and when they leave: nor are words kept."""
     steps = [step for step in plan.steps if step.segment is not None and step.phase in phases]
     if not steps:
         return []

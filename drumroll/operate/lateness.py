@@ -30,8 +30,8 @@ def rule(step: PlannedStep, *, now: datetime, overtaken: bool = False) -> Ruling
     """What to do with `step` at `now`.
 
     Up to `PUNCTUAL` after its instant a message is on time and says what it would have said then. Later, the step's
-    `on_late` decides; past `max_late` a person does, and past `CATCH_UP` when the announcement that it teases is due as
-    well (`overtaken`). A countdown whose target has passed is always skipped.
+    `on_late` decides; past `max_late` a person does, and past `CATCH_UP` when a newer message is due as well
+    (`overtaken`). A countdown whose target has passed is always skipped.
     """
     late = now - step.due
     if over := _countdown_over(step, now):
@@ -41,7 +41,7 @@ def rule(step: PlannedStep, *, now: datetime, overtaken: bool = False) -> Ruling
     if step.on_late == "skip":
         return Ruling("skipped", now, f"{_span(late)} late")
     if overtaken and late > CATCH_UP:
-        return Ruling("held", now, f"{_span(late)} late, and the announcement after it is due too; a person decides")
+        return Ruling("held", now, f"{_span(late)} late, and a newer message is due too; a person decides")
     if step.on_late == "hold" or late > step.max_late:
         return Ruling("held", now, f"{_span(late)} late; a person decides")
     return Ruling("send", step.due if step.on_late == "send" else now)

@@ -43,21 +43,39 @@ def make_ready(where: Where, beat: Beat, *, now: datetime) -> Ready:
     plan = where.plan()
     step = planned_step(plan, ledger, where.edition, beat.step, beat.occurrence)
     words = where.words()
-    ruling, text = _spoken(words, step, _ruling(ledger, plan, step, beat, now), now)
-    if step.segment is not None and not ledger.step_states(where.edition).get((step.id, beat.occurrence)):
-        ledger.schedule(where.edition, _to_members(plan, ledger, step, now=now))
+    ruling, text = _spoken(words, step, ruling_on(ledger, plan, step, beat, now), now)
+    address(ledger, plan, step, beat.occurrence, now=now)
     sha = ledger.keep_wording(where.edition, step.id, beat.occurrence, text, now=now)
     released = beat.released_at is not None
     return Ready(step.id, beat.occurrence, beat.at, words.label(step), sha, ruling, released, version)
 
 
-def _ruling(ledger: Ledger, plan: Plan, step: PlannedStep, beat: Beat, now: datetime) -> Ruling:
+def address(ledger: Ledger, plan: Plan, step: PlannedStep, occurrence: int, *, now: datetime) -> None:
+    """Write down, once, whom a step to single members goes to; nothing for other steps."""
+    if step.segment is not None and not ledger.step_states(plan.edition).get((step.id, occurrence)):
+        ledger.schedule(plan.edition, _to_members(plan, ledger, step, now=now))
+
+
+def ruling_on(ledger: Ledger, plan: Plan, step: PlannedStep, beat: Beat, now: datetime) -> Ruling:
+    """What the rules for late messages say of `step` at `now`."""
     if ledger.edition(plan.edition).state == "aborted":
         return Ruling("held", now, "the launch was aborted")
     if beat.released_at is not None:
         return rule_released(step, now=now, released_at=beat.released_at)
-    overtaken = step.follows_up is not None and plan.step(step.follows_up).due <= now
-    return rule(step, now=now, overtaken=overtaken)
+    return rule(step, now=now, overtaken=_is_overtaken(plan, step, now))
+
+
+def _is_overtaken(plan: Plan, step: PlannedStep, now: datetime) -> bool:
+    """Whether what it teases is due as well; for what teases nothing, something newer to all of its groups.
+
+    A link is what people wait for, whatever came after it.
+    """
+    if step.follows_up is not None:
+        return plan.step(step.follows_up).due <= now
+    if step.segment is not None or step.kind == "link":
+        return False
+    later = (each for each in plan.steps if each.segment is None and step.due < each.due <= now)
+    return any(set(step.groups) <= set(each.groups) for each in later)
 
 
 def _spoken(words: Words, step: PlannedStep, ruling: Ruling, now: datetime) -> tuple[Ruling, str]:
