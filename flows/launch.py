@@ -15,6 +15,7 @@ from flows.ignite import ignite
 from flows.nurture import nurture
 from flows.operate import see_out
 from flows.recruit import recruit
+from tasks.asking import hear
 from tasks.edition import close_launch, go_on, open_launch, over
 from tasks.engine import ELSEWHERE, as_its_engine
 from tasks.phases import passed, show_passed
@@ -37,8 +38,9 @@ async def launch(
 ) -> Any:
     """Gather people, earn attention and trust, open the sale to people who are waiting, close the loop.
 
-    Run it again after any stop: what was sent stays sent, what is due goes out. A held gate ends the run as
-    `Completed` with the name Held; decide, then run it again. `approved` is the hash of the one plan that may
+    Run it again after any stop: what was sent stays sent, what is due goes out. At a held gate a deployed run shows a
+    form in the Prefect UI and goes on when somebody has decided; in the foreground the gate ends the run as `Completed`
+    with the name Held: decide, then run it again. `approved` is the hash of the one plan that may
     run, or its first 8 digits or more, and `approved_by` the name of who looked at it. Beside a run that is at
     work on the same edition it ends at once, as `Completed` with the name Elsewhere.
     """
@@ -48,7 +50,9 @@ async def launch(
 
 async def phase_by_phase(ledger: str | None, where: Where) -> Any:
     """Every phase in its turn, as long as the gates pass; how the edition stands then."""
+    await hear(where)
     if (state := over(where)) is not None:
+        await show_passed(where)
         return Completed(name=state.capitalize(), message=f"{where.edition} is {state}", data=state)
     go_on(where)
     await show_passed(where)
@@ -63,6 +67,6 @@ async def phase_by_phase(ledger: str | None, where: Where) -> Any:
                 state = await close_launch(where, verdict)
                 if verdict == "abort":
                     await see_out(where, phase.name)
-                return Completed(name=state.capitalize(), message=f"{state} at the gate of {phase.name}", data=state)
+                return Completed(name=state.capitalize(), message=f"{state} in {phase.name}", data=state)
         await see_out(where, phase.name)
         return await close_launch(where, "pass")

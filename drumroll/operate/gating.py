@@ -32,7 +32,7 @@ def read_gate(where: Where, phase: str, *, now: datetime) -> Judgement | None:
     last = ledger.last_check(where.edition, phase)
     if last is not None and (last.latched or last.next_check_at is None or last.next_check_at > now):
         return None
-    broken = _sync(ledger, plan, where, now)
+    broken = _sync(ledger, plan, where, phase, now)
     reading = reading_of(ledger, plan, now=now)
     judgement = judged(ledger, plan, phase, reading)
     snapshot = judgement.as_dict() | {"integrity": integrity(reading).sentence(), "source_error": broken}
@@ -71,10 +71,13 @@ def judged(ledger: Ledger, plan: Plan, phase: str, reading: Reading) -> Judgemen
     )
 
 
-def decide(where: Where, phase: str, choice: Decided, *, by: str, reason: str, now: datetime) -> GateCheckRow:
+def decide(
+    where: Where, phase: str, choice: Decided, *, by: str, reason: str, now: datetime, attempt: int | None = None
+) -> GateCheckRow:
     """Record a person's decision about a held gate; it is what the launch goes by from then on.
 
-    Raises DrumrollError when the gate is not waiting for anybody, or somebody else was faster.
+    With `attempt`, about that reading and no other. To extend uses the phase's slack while there is some. Raises
+    DrumrollError when the gate is not waiting for anybody, or somebody else was faster.
     """
     ledger, plan = where.open(), where.plan()
     last = ledger.last_check(where.edition, phase)
@@ -83,16 +86,18 @@ def decide(where: Where, phase: str, choice: Decided, *, by: str, reason: str, n
         remedy = "only a held gate waits for a decision"
         raise DrumrollError(f"the gate of {phase} {standing}", where=where.edition, remedy=remedy)
     gate = plan.launch.phases[plan.phase(phase).name].gate
-    recheck = (gate.recheck if gate else None) or RECHECK
+    again, latest = now + ((gate.recheck if gate else None) or RECHECK), plan.phase(phase).latest
+    if now < latest:
+        again = min(again, latest)
     row = GateCheckRow(
         edition=where.edition,
         phase=phase,
-        attempt=last.attempt + 1,
+        attempt=(attempt or last.attempt) + 1,
         checked_at=now,
         verdict=choice,
         latched=choice != "extend",
         snapshot=json.dumps({**json.loads(last.snapshot), "decided_by": by, "reason": reason}, ensure_ascii=False),
-        next_check_at=now + recheck if choice == "extend" else None,
+        next_check_at=again if choice == "extend" else None,
     )
     decision = DecisionRow(where.edition, f"gate {phase}", choice, by, reason, now)
     if not ledger.keep_check(row, decision=decision):
@@ -104,13 +109,13 @@ def decide(where: Where, phase: str, choice: Decided, *, by: str, reason: str, n
     return row
 
 
-def _sync(ledger: Ledger, plan: Plan, where: Where, now: datetime) -> str | None:
+def _sync(ledger: Ledger, plan: Plan, where: Where, phase: str, now: datetime) -> str | None:
     """A source that cannot be read does not stop the gate: it is judged on what is known, and that is said."""
     try:
         sync_sources(ledger, plan, Path(where.project))
     except SourceError as error:
         line = f"judged without the newest engagement: {error}"
-        tell(line, at=now, timezone=plan.launch.timezone, edition=plan.edition, level=logging.WARNING)
+        tell(line, at=now, timezone=plan.launch.timezone, edition=plan.edition, level=logging.WARNING, phase=phase)
         return str(error)
     return None
 
@@ -120,7 +125,7 @@ def _tell(plan: Plan, phase: str, judgement: Judgement, now: datetime) -> None:
     line += "".join(f"\n    {result.sentence()}" for result in judgement.results)
     if judgement.next_check is not None:
         line += f"\n    read again {judgement.next_check.astimezone(ZoneInfo(plan.launch.timezone)):%a %m-%d %H:%M}"
-    tell(line, at=now, timezone=plan.launch.timezone, edition=plan.edition)
+    tell(line, at=now, timezone=plan.launch.timezone, edition=plan.edition, phase=phase)
 
 
 def _remedies(ledger: Ledger, plan: Plan, phase: str, now: datetime) -> list[NewDelivery]:
