@@ -40,6 +40,7 @@ def apply(
     due, groups, text`) and `overtaken` (keys of deliveries that began meanwhile, and stay as they were).
     """
     from drumroll.cli import differences, proposals
+    from drumroll.cli.nudging import nudge
     from drumroll.ledger.ledger import open_ledger
     from drumroll.operate.changes import Proposal, propose
     from drumroll.operate.recompile import from_file
@@ -48,7 +49,8 @@ def apply(
 
     correcting = Correcting(correct_at, no_correction, notice)
     project = find_project(file.parent)
-    store = open_ledger(ledger_url(ledger, project=project), create=False)
+    url = ledger_url(ledger, project=project)
+    store = open_ledger(url, create=False)
 
     def proposal() -> tuple[Proposal, datetime]:
         found = from_file(file, store)
@@ -69,6 +71,7 @@ def apply(
     look = f"drumroll plan {shlex.quote(str(file))} --diff"
     who = proposals.approved(first, approve, by, look=look, as_json=as_json)
     done = settle(first, lambda: proposal()[0], correcting, what="apply", by=who, reason=reason, project=project)
+    nudge(done.plan.edition, url)
     if as_json:
         print_json(proposals.settled_document(done, file_opens))
     else:

@@ -60,15 +60,18 @@ def resolve(key: str, choice: Choice, by: str, reason: str, ledger: str | None, 
     `resend` sends with the same key: a platform that honours keys will not show it twice, others may. JSON: `by,
     choice` and `delivery` with the fields of `drumroll deliveries`.
     """
+    from drumroll.cli.nudging import nudge
     from drumroll.clock import current_clock
     from drumroll.ledger.ledger import open_ledger
 
     if not (by.strip() and reason.strip()):
         raise UsageError("an answer goes on record", remedy="say who with --by NAME and why with --reason TEXT")
-    store = open_ledger(ledger_url(ledger), create=False)
+    url = ledger_url(ledger)
+    store = open_ledger(url, create=False)
     _check_choice(store.delivery(key), choice)
     store.resolve(key, choice, by=by, reason=reason, now=current_clock().now())
     row = store.delivery(key)
+    nudge(row.edition, url)
     plan = Plan.model_validate_json(store.plan_document(row.edition))
     if as_json:
         number = next((each.number for each in plan.steps if each.id == row.step), None)

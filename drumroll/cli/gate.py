@@ -89,6 +89,7 @@ def _decide(
 ) -> None:
     from pathlib import Path
 
+    from drumroll.cli.nudging import nudge
     from drumroll.clock import current_clock
     from drumroll.operate.edition import Where
     from drumroll.operate.gating import decide
@@ -99,6 +100,7 @@ def _decide(
     decide(where, phase, choice, by=by, reason=reason, now=current_clock().now())
     if choice == "abort":
         close_edition(where, "abort")
+    nudge(edition, url)
 
 
 def _document(

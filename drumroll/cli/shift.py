@@ -49,6 +49,7 @@ def shift(
     (null, or `id, due, groups, text`) and `overtaken` (keys of deliveries that began meanwhile, and stay as they were).
     """
     from drumroll.cli import differences, proposals
+    from drumroll.cli.nudging import nudge
     from drumroll.ledger.ledger import open_ledger
     from drumroll.operate.changes import Proposal, propose
     from drumroll.operate.recompile import local_moment, new_opening, with_opening
@@ -60,7 +61,8 @@ def shift(
     if to.startswith("--"):
         raise UsageError(f"no such option: {to}", remedy="see `drumroll shift --help`")
     correcting = Correcting(correct_at, no_correction, notice)
-    store = open_ledger(ledger_url(ledger), create=False)
+    url = ledger_url(ledger)
+    store = open_ledger(url, create=False)
     row = store.edition(launch)
     edition = row.id if row.id == launch else edition_of(store, row.launch).id
     runs = look(store, edition)
@@ -92,6 +94,7 @@ def shift(
         return
     who = proposals.approved(first, approve, by, look=f"{call} --dry-run", as_json=as_json)
     done = settle(first, proposal, correcting, what="shift", by=who, reason=reason, project=project)
+    nudge(edition, url)
     if as_json:
         print_json(proposals.settled_document(done, None) | {"to": iso(opens)})
         return

@@ -95,6 +95,17 @@ class Group(Part):
     kind: Literal["conversion", "value"] = Field(default="conversion", description="Where it stands on the way.")
 
 
+class StaffGroup(Part):
+    """A chat group of the team's own, for `drumroll test-send`: no step goes there, and nobody in it is a member."""
+
+    id: Slug = Field(description="Names the group to `drumroll test-send`.")
+    name: Text = Field(description="The group as the team knows it.")
+    channel: str = Field(description="The one of `community.channels` that leads into it.")
+    address: str | None = Field(
+        default=None, description="The group's address on its channel: not that of a group of members."
+    )
+
+
 class Segment(Part):
     """Members with something in common, worked out at the moment of sending; every condition given must hold."""
 
@@ -120,6 +131,11 @@ class Community(Part):
 
     channels: dict[Slug, ChannelSpec] = Field(min_length=1, description="Ways into groups, each with a name of yours.")
     groups: tuple[Group, ...] = Field(min_length=1, description="The chat groups.")
+    staff_groups: tuple[StaffGroup, ...] = Field(
+        default=(),
+        exclude_if=lambda groups: not groups,  # a launch without any keeps the hash it always had
+        description="Groups of the team's own, for `drumroll test-send` and nothing else.",
+    )
     segments: dict[Slug, Segment] = Field(
         default={}, description="Kinds of members that a step or a threshold can name, each with a name of yours."
     )

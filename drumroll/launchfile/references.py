@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from drumroll.capability import Capability
 from drumroll.channels.registry import KINDS as CHANNEL_KINDS
 from drumroll.channels.registry import capability_for, channel_class, parse_options
+from drumroll.launchfile.community import Community, StaffGroup
 from drumroll.launchfile.currency import currency_remedy
 from drumroll.launchfile.load import Findings, did_you_mean, report_invalid
 from drumroll.launchfile.models import Gate, Launch, Phase, Threshold
@@ -77,6 +78,31 @@ def _groups(launch: Launch, findings: Findings) -> None:
         if group.id in seen:
             findings.add("name/duplicate", (*path, "id"), f'the group "{group.id}" is declared twice', "rename one")
         seen.add(group.id)
+    for index, staff in enumerate(launch.community.staff_groups):
+        path = ("community", "staff_groups", index)
+        _known(staff.channel, launch.community.channels, "channel", (*path, "channel"), findings)
+        if staff.id in seen:
+            findings.add("name/duplicate", (*path, "id"), f'the group "{staff.id}" is declared twice', "rename one")
+        seen.add(staff.id)
+        if (members := reached_by(staff, launch.community)) is not None:
+            what = f"leads where the group {members} is, so that members would read what is only tried out"
+            findings.add("group/staff", path, what, "give it an address, or a channel, of its own")
+
+
+def reached_by(staff: StaffGroup, community: Community) -> str | None:
+    """The group of members that messages to `staff` would reach as well, as far as the file can tell; else None.
+
+    That is one with the same address on the same channel, by whatever name. What a person posts by hand goes nowhere
+    by itself.
+    """
+    channels = community.channels
+    if staff.channel not in channels or channels[staff.channel].kind == "hand_off":
+        return None
+    for group in community.groups:
+        same = group.channel == staff.channel or channels.get(group.channel) == channels[staff.channel]
+        if same and group.address == staff.address:
+            return group.id
+    return None
 
 
 def _sources(launch: Launch, findings: Findings) -> None:

@@ -21,6 +21,7 @@ class Call:
     """How a live launch was called: its file, another opening, the hash that was approved, by whom.
 
     `ledger` is the URL when it was part of the call; it is repeated to the person when it cannot hold a password.
+    `command` is the one that was called.
     """
 
     file: Path
@@ -28,6 +29,7 @@ class Call:
     approved: str | None = None
     by: str | None = None
     ledger: str | None = None
+    command: str = "run"
 
     def again(self, command: str, *words: str) -> str:
         """`drumroll COMMAND` about the same file and opening, for a person to copy."""
@@ -95,7 +97,7 @@ def approver(by: str | None, plan: Plan) -> str:
 
     UsageError when it is nobody, or somebody who may not.
     """
-    people, required = _people(plan), plan.launch.approval == "required"
+    people, required = staff_names(plan), plan.launch.approval == "required"
     name = (by or "").strip()
     if by is None or not (name or required):
         remedy = "say whose with --by NAME" + (f", of team.staff: {', '.join(people)}" if required else "")
@@ -113,11 +115,12 @@ def _name(call: Call, plan: Plan) -> str:
 
 
 def _how(call: Call, plan: Plan) -> str:
-    people = _people(plan)
+    people = staff_names(plan)
     name, which = (people[0], "") if len(people) == 1 else ("NAME", f", NAME being of team.staff: {', '.join(people)}")
     words = ("--approved", shown(plan.hash), "--by", name, *call.where_it_writes())
-    return f"look at `{call.again('plan')}`, then run `{call.again('run', *words)}`{which}"
+    return f"look at `{call.again('plan')}`, then run `{call.again(call.command, *words)}`{which}"
 
 
-def _people(plan: Plan) -> list[str]:
+def staff_names(plan: Plan) -> list[str]:
+    """Who of the staff may answer for the launch: everybody but the bots."""
     return [person.name for person in plan.launch.team.staff if person.role != "bot"]

@@ -64,6 +64,7 @@ async def open_edition(
     file: Path,
     *,
     opens: str | None = None,
+    called: datetime | None = None,
     ledger: str | None = None,
     approved: str | None = None,
     by: str | None = None,
@@ -71,11 +72,13 @@ async def open_edition(
     """Begin the edition that `file` describes, or pick it up where it stands.
 
     Its channels are tried first, so that a launch that cannot speak does not begin. An edition that has begun goes on
-    with the plan it began with, whatever the file says now. `approved`, 8 digits or more of the hash of that plan, is
+    with the plan it began with, whatever the file says now. An `opens` like `+14d 12:00` counts from `called`, as in
+    `check_file`. `approved`, 8 digits or more of the hash of that plan, is
     what `by` approved. Raises LaunchRefusedError with every finding, UsageError for a missing file, and what `look_up`
     raises.
     """
-    checked = check_file(file, opens=opens)
+    checked = check_file(file, opens=opens, called=called)
+    opens = checked.opens
     url, now = ledger_at(ledger, checked.project), current_clock().now()
     store = open_ledger(url)
     found = look_up(checked.accepted(), store, Call(file, opens, approved, by), now=now)
@@ -90,17 +93,21 @@ async def open_edition(
         return where
     await try_channels(where.plan(), where.project)
     if store.plan_hash(plan.edition) != plan.hash and not row.rehearsal:
-        log.warning("%s has changed since %s began; the edition goes on with the plan it began with", file, row.id)
+        line = "%s has changed since %s began; the edition goes on with the plan it began with"
+        log.warning(line, file, row.id, extra={"edition": row.id})
     if not row.rehearsal:
         _record_override(where, store, now)  # a process may have died between the beginning and this
     return where
 
 
 def reopen(where: Where) -> None:
-    """Write down that a held edition runs again: for its engine, once it has the lease."""
-    ledger = where.open()
-    if ledger.edition(where.edition).state == "held":
-        ledger.set_edition_state(where.edition, "running", now=current_clock().now())
+    """Write down that a held edition runs again, and where: for its engine, once it has the lease."""
+    ledger, now = where.open(), current_clock().now()
+    edition = ledger.edition(where.edition)
+    if not edition.rehearsal:
+        ledger.see_home(now=now)
+    if edition.state == "held":
+        ledger.set_edition_state(where.edition, "running", now=now)
 
 
 def as_begun(plan: Plan, ledger: Ledger) -> Plan:
@@ -151,12 +158,16 @@ def ended(where: Where) -> str | None:
 
 
 def close_edition(where: Where, verdict: str) -> str:
-    """Write down that the edition is done, held or aborted; what is still due when it is aborted is cancelled."""
+    """Write down that the edition is done, held or aborted; what is still due when it is aborted is cancelled.
+
+    How it stands then: one that a person aborted meanwhile stays so.
+    """
     ledger, now = where.open(), current_clock().now()
-    state = STATES[verdict]
     if verdict == "abort":
         ledger.set_aside(where.edition, None, None, to="cancelled", reason="the launch was aborted", now=now)
-    ledger.set_edition_state(where.edition, state, now=now)  # type: ignore[arg-type]
+    if (state := ended(where)) is None:
+        state = STATES[verdict]
+        ledger.set_edition_state(where.edition, state, now=now)  # type: ignore[arg-type]
     return state
 
 
