@@ -88,6 +88,13 @@ class Engagement(LedgerPart):
             people = {row.id: Person(*row) for row in connection.execute(everyone)}
         return events, people
 
+    def leaves(self, edition: str, *, since: datetime, until: datetime) -> list[datetime]:
+        """When people left a group, `since <= at <= until`, staff included, in order of time."""
+        of_edition = (events_table.c.edition == edition, events_table.c.at >= since, events_table.c.at <= until)
+        left = select(events_table.c.at).where(*of_edition, events_table.c.kind == "leave")
+        with self._store.read() as connection:
+            return list(connection.scalars(left.order_by(events_table.c.at)))
+
 
 def _person(edition: str, person: Person) -> dict[str, object]:
     return {

@@ -39,7 +39,7 @@ class Where:
         return _words(self.open().plan_document(self.edition))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _plan(document: str) -> Plan:
     return Plan.model_validate_json(document)
 

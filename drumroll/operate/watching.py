@@ -1,12 +1,9 @@
-"""What `watch` does between a launch's own moments: take in, recover, and say what needs a person."""
+"""What `watch` does for editions between their own moments: find them, take in engagement, recover."""
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 
 from drumroll.clock import Clock
 from drumroll.ledger.ledger import Ledger, open_ledger
-from drumroll.ledger.model import DeliveryRow
 from drumroll.operate.beats import Beat
 from drumroll.operate.edition import Where
 from drumroll.operate.opening import ledger_at
@@ -14,20 +11,6 @@ from drumroll.operate.reading import sync_sources
 from drumroll.operate.sending import recover_step
 from drumroll.operate.wording import make_ready
 from drumroll.words.templates import find_project
-
-OVERDUE = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """One thing a person should look at: `what` happened to `key`, and the command that deals with it."""
-
-    what: str
-    key: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.key}: {self.what}; {self.remedy}"
 
 
 def ledger_of(ledger: str | None = None, project: str | None = None) -> Ledger:
@@ -45,9 +28,32 @@ def running(ledger: str | None = None, project: str | None = None) -> list[Where
     return [Where(row.id, url, root) for row in wanted]
 
 
+_taken_in: dict[tuple[str, str], list[tuple[int, int]]] = {}
+
+
 def sync(where: Where) -> int:
-    """Read the launch's sources again; how many events were new. Raises SourceError."""
-    return sync_sources(where.open(), where.plan(), Path(where.project))
+    """Read the launch's sources again; how many events were new. Raises SourceError.
+
+    Files that have not changed since this process took them in are not read again: in a process that stays, that would
+    be every half minute, and weeks of engagement take their time.
+    """
+    plan, project = where.plan(), Path(where.project)
+    stamps = [stamp for source in plan.launch.community.sources if (stamp := _stamp(project / source.path)) is not None]
+    known = (where.ledger, f"{where.edition} {plan.hash}")
+    if len(stamps) == len(plan.launch.community.sources) and _taken_in.get(known) == stamps:
+        return 0
+    new = sync_sources(where.open(), plan, project)
+    _taken_in[known] = stamps
+    return new
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What changes when a file does; None for a folder, and for what is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size) if path.is_file() else None
 
 
 async def recover(where: Where, clock: Clock) -> int:
@@ -60,22 +66,3 @@ async def recover(where: Where, clock: Clock) -> int:
     for beat in beats:
         await recover_step(where, make_ready(where, beat, now=clock.now()), clock)
     return len(expired)
-
-
-def alarms(where: Where, *, now: datetime) -> list[Alarm]:
-    """Deliveries past due, overdue hand-offs, and those only a person can settle."""
-    found = (_alarm(row, now) for row in where.open().deliveries(where.edition))
-    return [alarm for alarm in found if alarm is not None]
-
-
-def _alarm(row: DeliveryRow, now: datetime) -> Alarm | None:
-    late = now - row.due_at
-    if row.state in {"due", "retry"} and late > OVERDUE:
-        return Alarm(f"{int(late.total_seconds() // 60)} min past due and not sent", row.key, "is the launch running?")
-    if row.state == "awaiting" and late > OVERDUE:
-        minutes = int(late.total_seconds() // 60)
-        return Alarm(f"{minutes} min past due, waiting to be posted by hand", row.key, f"drumroll done {row.key}")
-    if row.state in {"unknown", "held", "failed"}:
-        why = f" ({row.error})" if row.error else ""
-        return Alarm(f"{row.state}{why}", row.key, f"drumroll status {row.edition} has the answers that fit")
-    return None

@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 
 from drumroll.launchfile.models import PHASES
 from drumroll.ledger.ledger import Ledger
-from drumroll.ledger.model import DeliveryRow, EditionRow
+from drumroll.ledger.model import Alarm, AlarmRow, DeliveryRow, EditionRow
 from drumroll.ledger.states import CHOICES, may
+from drumroll.operate.alarms import ONLY_THE_WATCH, Look, cadence, leaves, past_due
 from drumroll.operate.beats import standing_verdict
 from drumroll.plan.model import Plan
 from drumroll.report.checks import checks_of
@@ -24,11 +25,12 @@ LATE_RETRY = timedelta(minutes=5)  # what takes longer is no hiccup of the netwo
 class Need:
     """One thing that only a person can do, and the command that does it.
 
-    `key` is the phase for a held `gate`, else the delivery's key. `hand-off` is one that is past its time, `retry` one
-    that is tried again and again: the command only looks at those.
+    `key` is the phase for a held `gate`, the kind and subject of an `alarm`, else the delivery's key. `hand-off` is one
+    that is past its time, `retry` one that is tried again and again: the command only looks at those. That of an alarm
+    says what to do in words.
     """
 
-    what: Literal["gate", "held", "unknown", "failed", "retry", "hand-off"]
+    what: Literal["gate", "held", "unknown", "failed", "retry", "hand-off", "alarm"]
     key: str
     why: str
     command: str
@@ -90,7 +92,7 @@ def standing(ledger: Ledger, plan: Plan, edition: EditionRow, *, now: datetime) 
 
 
 def needs(ledger: Ledger, plan: Plan, edition: EditionRow, *, now: datetime) -> Iterator[Need]:
-    """What waits for a person: held gates, open questions about deliveries, late retries, hand-offs past their time.
+    """What waits for a person: held gates, open questions, late retries, hand-offs past their time, other alarms.
 
     An edition that has ended asks only about deliveries whose fate is open, hand-offs among them.
     """
@@ -112,6 +114,15 @@ def needs(ledger: Ledger, plan: Plan, edition: EditionRow, *, now: datetime) -> 
         if ended or row.due_at < now:  # an edition may end in the minute its last hand-off is due
             why = f"overdue by {span((now - row.due_at).total_seconds())}"
             yield Need("hand-off", row.key, why, done_command(row))
+    for alarm in () if ended or edition.rehearsal else _alarms(ledger, plan, edition, now=now):
+        yield Need("alarm", f"{alarm.kind} {alarm.subject}", alarm.what, alarm.remedy)
+
+
+def _alarms(ledger: Ledger, plan: Plan, edition: EditionRow, *, now: datetime) -> list[Alarm | AlarmRow]:
+    """What is wrong beside the other needs: read now where the ledger shows it, else as the watch last found it."""
+    look = Look(edition, plan, ledger, now)
+    seen = [alarm for kind in (past_due, cadence, leaves) for alarm in kind(look)]
+    return [*seen, *(row for row in ledger.open_alarms(edition.id) if row.kind in ONLY_THE_WATCH)]
 
 
 def resolve_command(row: DeliveryRow) -> str:
