@@ -1,5 +1,6 @@
 """Which flow run is an edition's engine: this one, or another that it steps aside for."""
 
+import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,8 @@ from prefect.states import Completed, Running
 from drumroll.ledger.edition_lease import FencedError
 from drumroll.operate.edition import Where
 from drumroll.operate.lease import current_lease, holding
+from tasks.releasing import leave
+from tasks.seat import asked_to_leave
 
 ELSEWHERE = "elsewhere"
 
@@ -30,6 +33,10 @@ async def as_its_engine(where: Where, work: Callable[[Where], Awaitable[Any]]) -
             return await work(ours)
     except FencedError as fenced:
         return step_aside(owner, fenced)
+    except asyncio.CancelledError:
+        if asked_to_leave():  # its process could not wait any longer; Prefect would take it for a crash
+            raise leave(Running()) from None
+        raise
 
 
 def owner_for(run: str, who: str) -> str:

@@ -16,20 +16,23 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterDeploymentId,
     FlowRunFilterState,
-    FlowRunFilterStateName,
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
 from drumroll.ledger.ledger import Ledger
+from drumroll.ledger.model import Alarm, EditionRow
+from drumroll.operate.alarms import OVERDUE, stopped
+from drumroll.operate.braking import held_back
 from drumroll.operate.edition import Where
+from drumroll.operate.opening import ended
+from drumroll.operate.questions import awaits_answer
 from drumroll.operate.story import awaited, log
 from drumroll.operate.waking import coming_beat, wake_for
-from drumroll.operate.watching import OVERDUE, Alarm
 from tasks.engine import owner_for
-from tasks.releasing import WAITING, is_between_processes, schedule, suspend
-from tasks.signing import edition_of
+from tasks.releasing import WAITING, is_asking, is_between_processes, schedule, suspend
+from tasks.signing import PROJECT, edition_of
 
 SECOND_LOOK = timedelta(seconds=10)
 """A run that looks dead is looked at again: one that ends in good order releases its lease just before it says so."""
@@ -40,6 +43,7 @@ GRACE = {
     StateType.CRASHED: timedelta(0),
 }
 _HOLD = timedelta(seconds=30)
+_AS_GOOD_AS = timedelta(minutes=1)
 _MOST = 200  # Prefect's API gives no more at a time
 
 
@@ -47,38 +51,64 @@ async def tend_runs(ledger: Ledger, editions: Sequence[Where], *, look_again: ti
     """Hand launch runs without a process back to the workers; what else a person should know of them."""
     async with get_client() as client:
         runs = await _launch_runs(client, ledger)
-        if gone := [run for run in runs if _looks_gone(run, runs, ledger)]:
+        gone = [run for run in runs if _looks_gone(run, runs, ledger)]
+        idle = _without_a_run(editions, runs, ledger)
+        known = {row.edition for row in ledger.open_alarms() if row.kind == "stopped"}
+        if gone or any(where.edition not in known for where in idle):
             await asyncio.sleep(look_again.total_seconds())
             for run in gone:
-                await _hand_back(client, run, ledger)
+                why = f"its process was gone ({run.state_name})"
+                if await _hand_back(client, run, ledger, why):
+                    log.warning("%s: %s; a worker picks it up again", run.name, why)
+            idle = _without_a_run(idle, await _launch_runs(client, ledger), ledger)
+        for run in runs:
+            await move_on(client, run, ledger)
         waiting = [run for run in runs if run.state_name == WAITING]
         by_edition = {where.edition: where for where in editions}
         for run in waiting:
             if (where := by_edition.get(_edition(run, ledger))) is not None:
-                await _wake_earlier(client, run, where)
-        return [alarm for run in waiting if (alarm := _overdue(run, _edition(run, ledger))) is not None]
+                await move_wake(client, run, where)
+            elif _edition(run, ledger):
+                await _wake_to_end(client, run, ledger.edition(_edition(run, ledger)))
+        late = [alarm for run in waiting if (alarm := _overdue(run, _edition(run, ledger))) is not None]
+        lost = [alarm for where in idle if (alarm := stopped(where, now=datetime.now(UTC))) is not None]
+        return [*late, *lost]
 
 
 async def _launch_runs(client: PrefectClient, ledger: Ledger) -> list[FlowRun]:
     """Runs of the launch flow under way, then crashed ones, of this ledger or of none yet; the newest of each first."""
-    under_way = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING, StateType.PAUSED])
-    states = (
-        FlowRunFilterState(type=under_way),
-        FlowRunFilterState(name=FlowRunFilterStateName(any_=[WAITING])),
-        FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED])),
-    )
-    found = [
-        run
-        for state in states
-        for run in await client.read_flow_runs(
-            flow_filter=FlowFilter(name=FlowFilterName(any_=["launch"])),
-            flow_run_filter=FlowRunFilter(state=state, deployment_id=FlowRunFilterDeploymentId(is_null_=False)),
-            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
-            limit=_MOST,
-        )
-    ]
+    under_way = [StateType.RUNNING, StateType.PENDING, StateType.PAUSED], [StateType.SCHEDULED]
+    found = [run for states in (*under_way, [StateType.CRASHED]) for run in await _runs_in(client, states)]
     known = {row.id for row in ledger.editions()} | {""}
     return [run for run in found if edition_of(run, ledger=ledger.store.where) in known]
+
+
+async def _runs_in(client: PrefectClient, states: list[StateType]) -> list[FlowRun]:
+    found: list[FlowRun] = []
+    only = FlowRunFilterState(type=FlowRunFilterStateType(any_=states))
+    while True:
+        page = await client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=["launch"])),
+            flow_run_filter=FlowRunFilter(state=only, deployment_id=FlowRunFilterDeploymentId(is_null_=False)),
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+            limit=_MOST,
+            offset=len(found),
+        )
+        found += page
+        if len(page) < _MOST:
+            return found
+
+
+def _without_a_run(editions: Sequence[Where], runs: Sequence[FlowRun], ledger: Ledger) -> list[Where]:
+    """The editions that have neither an engine nor a flow run under way that will bring them one."""
+    have = {_edition(run, ledger) for run in runs if run.state is not None and not run.state.is_crashed()}
+    have |= {_edition(run, ledger) for run in runs if _looks_gone(run, runs, ledger)}  # about to be handed back
+    return [where for where in editions if where.edition not in have and not _has_an_engine(ledger, where.edition)]
+
+
+def _has_an_engine(ledger: Ledger, edition: str) -> bool:
+    lease = ledger.lease(edition)
+    return lease is not None and lease.is_live(datetime.now(UTC))
 
 
 def _edition(run: FlowRun, ledger: Ledger) -> str:
@@ -91,8 +121,7 @@ def _looks_gone(run: FlowRun, runs: Sequence[FlowRun], ledger: Ledger) -> bool:
         return False
     if not edition:  # it never came as far as its edition; a process that is about to would have by now
         return not state.is_paused() and not state.is_crashed() and now - state.timestamp > OVERDUE
-    lease = ledger.lease(edition)
-    if lease is not None and lease.is_live(now):
+    if _has_an_engine(ledger, edition):
         return False
     if state.is_paused():
         return is_between_processes(state)
@@ -102,20 +131,33 @@ def _looks_gone(run: FlowRun, runs: Sequence[FlowRun], ledger: Ledger) -> bool:
     return True
 
 
-async def _hand_back(client: PrefectClient, run: FlowRun, ledger: Ledger) -> None:
-    """Schedule the run for now, if it stands where it stood; never twice at once.
+async def move_on(client: PrefectClient, run: FlowRun, ledger: Ledger) -> bool:
+    """Hand back a run whose form asks what has been decided elsewhere, or that has to send something; whether it was.
+
+    It shows its form again when there is still something to ask.
+    """
+    if not is_asking(run.state) or not _edition(run, ledger):
+        return False
+    edition, project = _edition(run, ledger), str(run.labels[PROJECT])
+    where = Where(edition, ledger.store.url.render_as_string(hide_password=False), project)
+    if ended(where) is None and awaits_answer(where, now=datetime.now(UTC)):
+        return False
+    return await _hand_back(client, run, ledger, "it goes on without an answer to its form")
+
+
+async def _hand_back(client: PrefectClient, run: FlowRun, ledger: Ledger, why: str) -> bool:
+    """Schedule the run for now, if it stands where it stood; whether that was done, never twice at once.
 
     Whoever does it holds the edition's lease meanwhile: no engine is at work then, nor another watch.
     """
     with _leased(ledger, run) as free:
         now_is = await client.read_flow_run(run.id)
         if not free or run.state is None or now_is.state is None or now_is.state.id != run.state.id:
-            return
+            return False
         # Prefect takes a key once for each run: of two that saw the same state, one gets through.
         if run.state.is_running() and await suspend(client, run.id, key=run.state.id.hex) is None:
-            return
-        if await schedule(client, run.id, datetime.now(UTC), f"its process was gone ({run.state.name})") is not None:
-            log.warning("%s: its process was gone (%s); a worker picks it up again", run.name, run.state.name)
+            return False
+        return await schedule(client, run.id, datetime.now(UTC), why) is not None
 
 
 @contextmanager
@@ -133,22 +175,43 @@ def _leased(ledger: Ledger, run: FlowRun) -> Iterator[bool]:
             ledger.release_lease(edition, token)
 
 
-async def _wake_earlier(client: PrefectClient, run: FlowRun, where: Where) -> None:
-    """A person may have decided, released or moved something while the run waited: then its moment is nearer now."""
-    now = datetime.now(UTC)
-    coming = coming_beat(where, now=now)
-    planned = run.state.state_details.scheduled_time if run.state is not None else None
-    if coming is None or planned is None:
-        return
+async def move_wake(client: PrefectClient, run: FlowRun, where: Where) -> bool:
+    """Have a waiting run picked up when the ledger says; whether that is another time than it was.
+
+    A person may have decided, released, moved or ended something while it waited. A run that is about to be picked up
+    finds that out by itself.
+    """
+    now, planned = datetime.now(UTC), _planned(run)
+    if planned is None or planned - now < _AS_GOOD_AS:
+        return False
+    if await _wake_to_end(client, run, where.open().edition(where.edition)):
+        return True
+    if (why := held_back(where)) is not None and run.state is not None and run.state.message != why:
+        return await schedule(client, run.id, planned, why) is not None  # so that whoever looks sees it
+    if (coming := coming_beat(where, now=now)) is None:
+        return False
     phase, beat = coming
     wake = wake_for(where, beat.at, now=now) or now
-    if wake < planned - timedelta(minutes=1):
-        await schedule(client, run.id, wake, awaited(where, beat, phase))
+    if abs(wake - planned) <= _AS_GOOD_AS:
+        return False
+    return await schedule(client, run.id, wake, awaited(where, beat, phase)) is not None
+
+
+async def _wake_to_end(client: PrefectClient, run: FlowRun, edition: EditionRow) -> bool:
+    """A run of an edition that is over has nothing to wait for; whether it was woken."""
+    now, planned = datetime.now(UTC), _planned(run)
+    if edition.ended_at is None or planned is None or planned - now < _AS_GOOD_AS:
+        return False
+    return await schedule(client, run.id, now, f"{edition.id} is {edition.state}") is not None
+
+
+def _planned(run: FlowRun) -> datetime | None:
+    return run.state.state_details.scheduled_time if run.state is not None else None
 
 
 def _overdue(run: FlowRun, edition: str) -> Alarm | None:
-    planned = run.state.state_details.scheduled_time if run.state is not None else None
+    planned = _planned(run)
     if planned is None or datetime.now(UTC) - planned < OVERDUE:
         return None
     what = f"its run was to be picked up at {planned:%Y-%m-%d %H:%M} UTC and was not"
-    return Alarm(what, edition, "is a worker running? `prefect worker start --pool drumroll`")
+    return Alarm(edition, "run", "run", what, "is a worker running? `prefect worker start --pool drumroll`")

@@ -1,6 +1,7 @@
 """Prefect servers of our own: several runs may share one home."""
 
 import fcntl
+import socket
 
 import pytest
 
@@ -35,3 +36,27 @@ def test_a_home_that_cannot_be_made_is_told_with_a_remedy(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DrumrollError, match=r"cannot be written .* PREFECT_HOME"):
         make_home(tmp_path / "file" / "prefect")
+
+
+def test_a_whole_server_is_not_started_at_a_port_that_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr("drumroll.cli.own_server._FREE_WITHIN", 0)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(DrumrollError, match=rf"port {port} .* PREFECT_API_URL=http://127.0.0.1:{port}/api"):
+            OwnServer(tmp_path, port).__enter__()
+
+
+def test_a_server_that_ends_soon_after_its_start_is_not_started_again_and_one_that_lived_is(tmp_path, monkeypatch):
+    with OwnServer(tmp_path / "home") as server:
+        server.keep_alive()
+        first = server._process
+        server.kill()
+        first.wait()
+        with pytest.raises(DrumrollError, match=r"Prefect's server ended \(exit -9\); see .*server\.log"):
+            server.keep_alive()
+        monkeypatch.setattr("drumroll.cli.own_server._LIVES_FOR", 0)
+        server.keep_alive()
+        assert server._process is not first
+        assert server._process.poll() is None
