@@ -1,5 +1,6 @@
 """`check` as a function: from a launch file to a plan that may run, or to every reason why not."""
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,13 +9,15 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from drumroll.capability import Capability
+from drumroll.clock import current_clock
 from drumroll.errors import Finding, LaunchRefusedError, UsageError
 from drumroll.fit import FitVerdict, check_fit
 from drumroll.launchfile.load import Findings, did_you_mean, load_launch
 from drumroll.launchfile.models import Launch
 from drumroll.launchfile.references import check_references
 from drumroll.launchfile.strict import Path as DocPath
-from drumroll.moments import MomentError, instant
+from drumroll.ledger.crowd import CEILING, crowded_minutes
+from drumroll.moments import MomentError, instant, opening_from
 from drumroll.plan.compile import compile_plan, planned_remedy
 from drumroll.plan.model import Plan, PlannedStep
 from drumroll.plan.said import Use
@@ -33,7 +36,8 @@ _BRACES = re.compile(r"\{\{.{0,60}?\}\}|\{%.{0,60}?%\}|\{\{|\{%")
 class Checked:
     """What `check` found. `plan` and `subject` are there unless it refused; `texts` is step id → text in time.
 
-    `fit` is None where nothing is sold.
+    `fit` is None where nothing is sold; `opens` is the opening that was asked for instead of the file's, if one was, as
+    an absolute local moment.
     """
 
     file: Path
@@ -44,6 +48,7 @@ class Checked:
     texts: Mapping[str, str]
     subject: Subject | None = None
     fit: FitVerdict | None = None
+    opens: str | None = None
 
     @property
     def errors(self) -> list[Finding]:
@@ -61,20 +66,22 @@ def check_file(
     file: Path,
     *,
     opens: str | None = None,
+    called: datetime | None = None,
     now: datetime | None = None,
     as_run: Callable[[Plan], Plan] | None = None,
 ) -> Checked:
     """Load, compile, read every text of a launch file and hold it against the rules of suspense.
 
-    `opens` overrides the opening; with `now`, an opening that has passed is a warning. `as_run` gives the plan the
-    instants and numbers that it will have in a running edition, before anything is read. Raises UsageError when the
-    file or its project directory is missing, or `opens` is no moment; everything else is a finding.
+    `opens` overrides the opening; `+14d 12:00` counts from the local day of `called` (UTC; default: now). With `now`,
+    an opening that has passed is a warning, and so is a minute that the project's ledger has crowded. `as_run` gives
+    the plan the instants and numbers that it will have in a running edition, before anything is read. Raises UsageError
+    when the file or its project directory is missing, or `opens` is no moment; everything else is a finding.
     """
     launch, findings = load_launch(file)
     if launch is None:
         return Checked(file, file.parent, _sorted(findings), None, {}, {})
     if opens is not None:
-        _check_opens(opens, launch)
+        opens = _absolute(opens, launch, called or current_clock().now())
     project = find_project(file.parent)
     return check_launch(launch, findings, file=file, project=project, opens=opens, now=now, as_run=as_run)
 
@@ -111,6 +118,8 @@ def check_launch(
             findings.add(
                 "launch/past", ("opens",), "the opening has passed", "give another with --opens", severity="warning"
             )
+        if now is not None:
+            _check_crowd(plan, project, findings, now)
     refused, texts = bool(findings.errors), subject.texts if subject else {}
     return Checked(
         file,
@@ -121,14 +130,38 @@ def check_launch(
         texts,
         None if refused else subject,
         fit,
+        opens,
     )
 
 
-def _check_opens(opens: str, launch: Launch) -> None:
+def _check_crowd(plan: Plan, project: Path, findings: Findings, now: datetime) -> None:
+    """Warn of the minute at which the most launches speak, when those are more than SQLite carries for Prefect."""
+    url = os.environ.get("DRUMROLL_LEDGER") or f"sqlite:///{project.absolute()}/.drumroll/ledger.db"
+    if not url.startswith("sqlite:///"):
+        return
+    crowded = crowded_minutes(Path(url.removeprefix("sqlite:///")), now=now)
+    ours = {step.due.replace(second=0, microsecond=0) for step in plan.steps}
+    shared = ((len(crowded.get(minute, set()) - {plan.edition}) + 1, minute) for minute in ours)
+    count, at = max(shared, default=(0, now))
+    if count > CEILING:
+        findings.add(
+            "launch/crowd",
+            ("opens",),
+            f"{count} launches speak at {at:%Y-%m-%d %H:%M} UTC; Prefect's server on SQLite carries {CEILING}",
+            "give that server a PostgreSQL database (docs/running.md), or choose other times",
+            severity="warning",
+        )
+
+
+def _absolute(opens: str, launch: Launch, called: datetime) -> str:
+    zone = ZoneInfo(launch.timezone)
     try:
-        instant(opens, zone=ZoneInfo(launch.timezone))
+        absolute = opening_from(opens, zone=zone, called=called)
+        instant(absolute, zone=zone)
     except MomentError as error:
-        raise UsageError(str(error), where="--opens") from error
+        counted = "" if f'"{opens.strip()}"' in str(error) else f' "{opens}"'
+        raise UsageError(str(error), where=f"--opens{counted}") from error
+    return absolute
 
 
 def _sorted(findings: Findings) -> list[Finding]:

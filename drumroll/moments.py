@@ -3,6 +3,8 @@
 Three forms: `T-2h` (elapsed time before or after the opening), `D-1 23:00` (a day relative to the opening's local date,
 at a wall-clock time there), `2026-12-11 23:00` (absolute, local). Each compiles once to a UTC instant. A wall-clock
 time that the zone skips is an error; one that it has twice must say which (`D-1 02:30 first`, `… second`).
+
+An opening that is given with a call may also count from the day of that call: `+14d 12:00`.
 """
 
 import re
@@ -15,6 +17,7 @@ _RELATIVE = re.compile(rf"T(?:([+-])({LENGTH}))?")
 _CLOCK = r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?(?: (first|second))?"
 _DAY = re.compile(r"D(?:([+-])([0-9]{1,3}))? " + _CLOCK)
 _ABSOLUTE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})[ T]" + _CLOCK)
+_AHEAD = re.compile(r"\+([0-9]{1,3})d " + _CLOCK)
 _YEARS = range(2000, 2200)  # all else is a slip of the pen, and sums of it leave the calendar
 FORMS = 'write "T-2h", "D-1 23:00" or "2026-12-11 23:00"'
 
@@ -54,6 +57,20 @@ def instant(text: str, *, zone: ZoneInfo, opens: datetime | None = None) -> date
         shift = timedelta(days=int(days or 0)) * (-1 if sign == "-" else 1)
         return _wall(opens.astimezone(zone).date() + shift, clock, zone, text)
     raise MomentError(f'"{text}" is not a moment; {FORMS}')
+
+
+def opening_from(text: str, *, zone: ZoneInfo, called: datetime) -> str:
+    """`+14d 12:00`, said at `called` (UTC), as an absolute local moment; any other text as it is, unless it begins so.
+
+    Days count from the local date of the call. That the time exists on that day is for `instant` to say.
+    """
+    text = text.strip()
+    if not text.startswith("+"):
+        return text
+    if (match := _AHEAD.fullmatch(text)) is None:
+        raise MomentError(f'"{text}" is no opening; write "+14d 12:00": 14 days ahead, at that local time')
+    on = called.astimezone(zone).date() + timedelta(days=int(match[1]))
+    return f"{on.isoformat()} {text.partition(' ')[2]}"
 
 
 def _wall(on: date, clock: list[str | None], zone: ZoneInfo, text: str) -> datetime:

@@ -7,7 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from drumroll.operate.edition import Where
 from drumroll.operate.opening import close_edition, ended, find_edition, open_edition, reopen
-from tasks.signing import sign, signed
+from tasks.signing import sign, signed, this_run
 
 
 @task(name="open edition", task_run_name="open {file}", cache_policy=NO_CACHE)
@@ -20,7 +20,10 @@ async def open_launch(
     """
     if (before := signed(ledger)) is not None:
         return before
-    where = await open_edition(Path(file), opens=opens, ledger=ledger, approved=approved, by=approved_by)
+    run = this_run()
+    # When the run was to begin, not when a worker had time for it; it stays the same however often the run begins anew.
+    called = run.expected_start_time if run is not None else None
+    where = await open_edition(Path(file), opens=opens, called=called, ledger=ledger, approved=approved, by=approved_by)
     await sign(where)
     return where
 

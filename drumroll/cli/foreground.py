@@ -30,19 +30,19 @@ def launch_on_prefect(project: Path, *, home: Path | None = None) -> Iterator[La
 
     if home is not None:
         make_home(home)  # before Prefect is imported: it makes the folder itself, but none above it
-    _settle_prefect(home)
-    prefect = _project_module("flows.foreground", project)
+    settle_prefect(home)
+    prefect = project_module("flows.foreground", project)
     if home is None and prefect.configured_api():
-        yield _project_module("flows.launch", project).launch
+        yield project_module("flows.launch", project).launch
         return
     with OwnServer(home or prefect.prefect_home()) as server:
-        launch = _project_module("flows.launch", project).launch  # while the server starts
+        launch = project_module("flows.launch", project).launch  # while the server starts
         with prefect.using_api(server.wait()):
             yield launch
 
 
-def _settle_prefect(home: Path | None) -> None:
-    """Prefect's settings for a foreground run; must come before Prefect is imported. What the user set stays."""
+def settle_prefect(home: Path | None = None) -> None:
+    """Prefect's settings for a command; must come before Prefect is imported. What the user set stays."""
     # Prefect ships an analytics client; a launch is nobody's business.
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
@@ -53,12 +53,12 @@ def _settle_prefect(home: Path | None) -> None:
         os.environ["PREFECT_HOME"] = str(home)
 
 
-def _project_module(name: str, project: Path) -> Any:
+def project_module(name: str, project: Path) -> Any:
     """A module of the project directory. UsageError when the project holds no flows."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name not in {"flows", name}:
+        if error.name not in {name.partition(".")[0], name}:
             raise
     # The wheel ships the core alone: the flows are the project directory's.
     sys.path.insert(0, str(project))
@@ -134,7 +134,11 @@ async def _insist(running: asyncio.Future[Any]) -> None:
 
 
 def tell_on(stream: Any) -> None:
-    """Print the run's story line by line as it happens."""
+    """Print the run's story line by line as it happens; with DRUMROLL_LOG=json it is on standard error already."""
+    from drumroll.logs import wants_json
+
+    if wants_json():
+        return
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_StoryFormatter(colour=stream.isatty()))
     for name in ("drumroll.story", "drumroll.sending"):

@@ -23,8 +23,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gallery": ("drumroll.cli.gallery:gallery", "Write every text of a launch on one page, for its writers."),
     "rehearse": ("drumroll.cli.rehearse:rehearse", "Run a whole launch under a virtual clock."),
     "run": ("drumroll.cli.run:run", "Run a launch for real, in the foreground; resumes where it stopped."),
+    "start": ("drumroll.cli.start:start", "Start a launch on your Prefect server, or let it go on there."),
+    "up": ("drumroll.cli.up:up", "Keep Prefect's server, a worker and the watch running on this machine."),
     "apply": ("drumroll.cli.apply:apply", "Make the changed file the plan of the running edition."),
     "shift": ("drumroll.cli.shift:shift", "Move the opening of the running edition, with a correction."),
+    "pause": ("drumroll.cli.pause:pause", "Hold a launch back, or all of them, from this moment on."),
+    "resume": ("drumroll.cli.resume:resume", "Let a paused launch go on; say what becomes of what is overdue."),
+    "abort": ("drumroll.cli.abort:abort", "End a launch before its time; what is due is cancelled."),
     "status": ("drumroll.cli.status:status", "Show where launches stand, what is next, what needs a person."),
     "ingest": ("drumroll.cli.ingest:ingest", "Take in engagement from an export."),
     "metrics": ("drumroll.cli.metrics:metrics", "Show a launch's metrics with their intervals."),
@@ -33,7 +38,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "done": ("drumroll.cli.today:done", "Tick off what a person has posted by hand."),
     "deliveries": ("drumroll.cli.deliveries:deliveries", "List deliveries and their states."),
     "resolve": ("drumroll.cli.deliveries:resolve", "Answer what only a person can: was it sent, send again, skip."),
+    "test-send": ("drumroll.cli.test_send:test_send", "Send a step's real text to a group of the team's own."),
     "report": ("drumroll.cli.report:report", "Write the self-contained HTML report."),
+    "doctor": ("drumroll.cli.doctor:doctor", "Say what is missing on this machine, and how to get it."),
     "db": ("drumroll.cli.db:db", "Look after the ledger's database."),
 }
 

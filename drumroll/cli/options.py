@@ -31,9 +31,8 @@ def ledger_option(function: F) -> F:
 
 def opens_option(function: F) -> F:
     """`--opens AT`: another opening than the file's, and so another edition."""
-    return click.option("--opens", metavar="AT", help='Open at this local time instead, e.g. "2027-01-16 12:00".')(
-        function
-    )
+    text = 'Open at this local time instead: "2027-01-16 12:00", or "+14d 12:00", counted from today.'
+    return click.option("--opens", metavar="AT", help=text)(function)
 
 
 def correction_options(function: F) -> F:

@@ -55,7 +55,7 @@ def rehearse(
     from drumroll.rehearsal.stage import last_call, set_stage
 
     checked = check_file(file, opens=opens)
-    plan = checked.accepted()
+    plan, opens = checked.accepted(), checked.opens
     folder = out or checked.project / ".drumroll" / "rehearsals" / f"{plan.edition}-{_cast_name(replay, seed)}"
     export = _read_replay(replay)
     stop = last_call(until, plan) if until is not None else None

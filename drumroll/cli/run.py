@@ -52,7 +52,7 @@ def run(
     from drumroll.operate.opening import look_up
 
     checked = check_file(file, opens=opens, now=datetime.now(UTC))
-    plan = checked.accepted()
+    plan, opens = checked.accepted(), checked.opens
     for finding in checked.findings:
         click.echo(f"warning: {finding}", err=True)
     url = ledger_url(ledger, project=checked.project)

@@ -1,9 +1,9 @@
 """One attempt to deliver one claimed row, and what its outcome means for the ledger."""
 
-import logging
 import random
 from datetime import datetime, timedelta
 
+from drumroll import logs
 from drumroll.channels.base import Message, Receipt, Recipient, SendError
 from drumroll.clock import Clock
 from drumroll.errors import DrumrollError
@@ -14,7 +14,7 @@ from drumroll.operate.open_channels import OpenChannels
 from drumroll.operate.wording import Ready
 from drumroll.plan.model import Plan, PlannedStep
 
-log = logging.getLogger("drumroll.sending")
+log = logs.logger("sending")
 
 MAX_ATTEMPTS = 8
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 300.0  # seconds; doubled after each attempt
@@ -44,7 +44,8 @@ class Attempts:
         except Exception as error:  # a channel's own bug must not leave a row without a settlement
             # The type only: a stranger's exception may quote an address with a secret in it, or a member's words.
             name = type(error).__name__
-            log.error("channel %s failed unexpectedly: %s", claim.channel, name)  # noqa: TRY400
+            of = {"edition": claim.edition, "step": claim.step, "key": claim.key}
+            log.error("channel %s failed unexpectedly: %s", claim.channel, name, extra=of)  # noqa: TRY400
             log.debug("channel %s", claim.channel, exc_info=error)
             broken = SendError(f"{name} in channel {claim.channel}", kind="ambiguous")
             return self._after_error(claim, broken, doubtful=doubtful)

@@ -33,7 +33,9 @@ async def prepare(where: Where, beat: Beat) -> None:
             await _try(where, beat)
     except (DrumrollError, TimeoutError) as error:
         why = str(error) or "a channel does not answer"
-        log.warning("%s: %s, due in %.0f s, may not go out: %s", where.edition, beat.step, left.total_seconds(), why)
+        of = {"edition": where.edition, "step": beat.step}
+        line = "%s: %s, due in %.0f s, may not go out: %s"
+        log.warning(line, where.edition, beat.step, left.total_seconds(), why, extra=of)
 
 
 async def _try(where: Where, beat: Beat) -> None:

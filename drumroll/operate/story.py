@@ -4,18 +4,33 @@ import logging
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from drumroll import logs
 from drumroll.clock import current_clock
 from drumroll.operate.beats import Beat, planned_step
 from drumroll.operate.edition import Where
 from drumroll.words.phrases import LOCALES, short_label
 
-log = logging.getLogger("drumroll.story")
+log = logs.logger("story")
 
 
-def tell(line: str, *, at: datetime, timezone: str, edition: str, level: int = logging.INFO) -> None:
-    """Say `line`, which happened at `at` (UTC). Handlers find `at_local` and `edition` on the record."""
+def tell(
+    line: str,
+    *,
+    at: datetime,
+    timezone: str,
+    edition: str,
+    phase: str | None = None,
+    step: str | None = None,
+    key: str | None = None,
+    level: int = logging.INFO,
+) -> None:
+    """Say `line`, which happened at `at` (UTC) to what is named.
+
+    Handlers find the names on the record, with `at_local` and the `line` without its time.
+    """
     local = at.astimezone(ZoneInfo(timezone))
-    log.log(level, "%s  %s", f"{local:%a %m-%d %H:%M:%S}", line, extra={"edition": edition, "at_local": local})
+    extra = {"edition": edition, "phase": phase, "step": step, "key": key, "at_local": local, "line": line}
+    log.log(level, "%s  %s", f"{local:%a %m-%d %H:%M:%S}", line, extra=extra)
 
 
 def awaited(where: Where, beat: Beat, phase: str) -> str:
@@ -45,4 +60,4 @@ def tell_wait(where: Where, beat: Beat, phase: str) -> None:
     zone = where.plan().launch.timezone
     what = f"gate of {phase}" if beat.what == "gate" else beat.step
     line = f"next: {what}, {beat.at.astimezone(ZoneInfo(zone)):%a %m-%d %H:%M:%S}"
-    tell(line, at=clock.now(), timezone=zone, edition=where.edition)
+    tell(line, at=clock.now(), timezone=zone, edition=where.edition, phase=phase, step=beat.step or None)

@@ -7,6 +7,7 @@ from drumroll.clock import current_clock
 from drumroll.errors import UsageError
 from drumroll.launchfile.models import PHASES
 from drumroll.operate.beats import Beat, next_beat
+from drumroll.operate.braking import held_back
 from drumroll.operate.edition import Where
 
 SETTING = "DRUMROLL_WAITING"
@@ -72,7 +73,9 @@ def _queue_before(where: Where, at: datetime) -> int:
 
 
 def coming_beat(where: Where, *, now: datetime) -> tuple[str, Beat] | None:
-    """The edition's next beat and the phase it is of; None when a gate waits for a person or all has passed."""
+    """The edition's next beat and the phase it is of; None when it waits for a person, or all has passed."""
+    if held_back(where) is not None:
+        return None
     for phase in where.plan().phases:
         beat = next_beat(where, phase.name, now=now)
         if beat.what != "over":
