@@ -35,7 +35,7 @@ def here(tmp_path, monkeypatch):
 
 def test_help_is_the_table_of_commands():
     ran = drumroll("--help")
-    listed = re.findall(r"^  (\w+) {2,}(\S.*(?:\n {6,}\S.*)*)", ran.out.partition("Commands:\n")[2], re.MULTILINE)
+    listed = re.findall(r"^  ([\w-]+) {2,}(\S.*(?:\n {6,}\S.*)*)", ran.out.partition("Commands:\n")[2], re.MULTILINE)
     assert ran.code == 0
     assert [(name, " ".join(text.split())) for name, text in listed] == [
         (name, text) for name, (_, text) in COMMANDS.items()

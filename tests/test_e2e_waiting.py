@@ -17,6 +17,7 @@ import pytest
 
 from drumroll.ledger.ledger import default_url, open_ledger
 from drumroll.ledger.model import idempotency_key
+from drumroll.operate.waking import READY
 from tests.prefect_server import prefect_server
 from tests.webhook_sink import sink_process
 
@@ -77,7 +78,9 @@ def test_a_launch_is_one_flow_run_that_waits_without_a_process_and_survives_a_de
             run = server.until(lambda run: run["state"]["name"] == "Waiting", 4 * slow + LEAD)
             worker.until_idle()
             assert run["state"]["message"] == f"No. 01 at {opens:%H:%M} UTC"
-            assert run["next_scheduled_start_time"][:19] == f"{opens - timedelta(seconds=LEAD):%Y-%m-%dT%H:%M:%S}"
+            assert (
+                run["next_scheduled_start_time"][:19] == f"{opens - READY - timedelta(seconds=LEAD):%Y-%m-%dT%H:%M:%S}"
+            )
             assert [phase["state"]["name"] for phase in server.phases(run)] == ["Waiting"]
             worker.kill()
             worker = Worker(workers, environ, tmp_path)

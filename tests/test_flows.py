@@ -1,7 +1,7 @@
 """The real flows through a real Prefect server, started once for all tests of the session."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -158,6 +158,10 @@ async def test_prefect_shows_run_names_tags_and_an_artifact_for_every_gate_and_p
     assert {f"gate-{slug}-recruit", f"gate-{slug}-ignite", f"phase-{slug}-recruit", f"phase-{slug}-ignite"} <= keys
 
 
+def somebody_runs(ledger, edition):
+    ledger.take_lease(edition, owner="somebody", now=datetime.now(UTC), ttl=timedelta(minutes=10))
+
+
 async def test_the_watch_flow_refreshes_the_board_of_every_running_edition(prefect_api, project, tmp_path):
     from prefect.client.orchestration import get_client
 
@@ -170,6 +174,7 @@ async def test_the_watch_flow_refreshes_the_board_of_every_running_edition(prefe
     plan = check_file(file).accepted()
     url = f"sqlite:///{tmp_path / 'live.db'}"
     begin(plan, ledger=open_ledger(url), rehearsal=False, now=plan.opens - timedelta(days=9))
+    somebody_runs(open_ledger(url), plan.edition)
     assert set(await watch(ledger=url, project=str(project))) == {plan.edition}
     async with get_client() as client:
         boards = [artifact for artifact in await client.read_artifacts() if artifact.key == "board-flowing-2027-01-16"]
@@ -191,6 +196,7 @@ async def test_one_launchs_broken_source_does_not_stop_the_watch_for_another(pre
         file.write_text(text)
         plan = check_file(file).accepted()
         begin(plan, ledger=open_ledger(url), rehearsal=False, now=plan.opens - timedelta(days=9))
+        somebody_runs(open_ledger(url), plan.edition)
     assert await watch(ledger=url, project=str(project)) == {"broken@2027-01-16": 1, "flowing@2027-01-16": 0}
 
 

@@ -335,7 +335,7 @@ class TestLaunch:
 
 
 class TestWatch:
-    pytestmark = prefect
+    pytestmark = [pytest.mark.e2e, pytest.mark.prefect, pytest.mark.xdist_group("prefect")]
 
     @pytest.fixture
     def where(self, tmp_path, monkeypatch):
@@ -440,7 +440,7 @@ class TestWatch:
     async def test_a_waiting_run_that_nobody_picks_up_is_an_alarm(self, client, where, run):
         await wait_for(client, run, datetime.now(UTC) - timedelta(minutes=6))
         [alarm] = await tend(where)
-        assert alarm.key == EDITION
+        assert (alarm.edition, alarm.kind) == (EDITION, "run")
         assert "was to be picked up" in alarm.what
         assert "is a worker running?" in alarm.remedy
 
