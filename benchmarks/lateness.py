@@ -136,7 +136,8 @@ def _run(scenario: Scenario, server: Prefect, worker: int, project: Path, url: s
         return int(server.ask("flow_runs/count", state))
 
     began = time.monotonic()
-    wait(lambda: waiting() == len(names), scenario.first - _lead(scenario), "not every launch came to its first wait in time")
+    left = scenario.first - _lead(scenario)
+    wait(lambda: waiting() == len(names), left, "not every launch came to its first wait in time")
     set_up = time.monotonic() - began
     at_rest = len(family(worker)) - 1
     cpu, cpu_server = cpu_seconds(worker), cpu_seconds(server.pid)

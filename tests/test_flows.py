@@ -86,6 +86,7 @@ async def test_a_whole_launch_goes_out_in_order_and_every_gate_has_a_verdict(pre
     assert {row.state for row in ledger.deliveries(where.edition)} == {"sent"}
 
 
+@pytest.mark.e2e
 async def test_the_same_seed_gives_byte_identical_deliveries(prefect_api, project, tmp_path):
     for out in ("one", "two"):
         _, play = rehearse(project, tmp_path / out, seed=7)

@@ -29,6 +29,7 @@ def formatted(**of):
     return json.loads(logs.JsonLines().format(record))
 
 
+@pytest.mark.e2e
 def test_each_line_comes_once_also_beside_prefects_own_handlers():
     environ = {"DRUMROLL_LOG": "json", "PREFECT_LOGGING_EXTRA_LOGGERS": "drumroll", "PYTHONPATH": str(ROOT)}
     quiet = {"PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore"}  # there is no flow run here to show them in

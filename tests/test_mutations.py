@@ -1,6 +1,6 @@
 """Launches made wrong, made different and made garbage: what check says of them, and on which line.
 
-Both examples, more than 500 variants. `DRUMROLL_MUTANTS=10000 pytest tests/test_mutations.py` takes that many broken ones,
+Both examples, more than 300 variants. `DRUMROLL_MUTANTS=10000 pytest tests/test_mutations.py` takes that many broken ones,
 and the others in proportion.
 """
 
@@ -16,7 +16,7 @@ from tests.drafts import EXAMPLES, Draft, Example
 from tests.mutations import OPERATORS, Expected
 from tests.sound_edits import EDITS
 
-MUTANTS = int(os.environ.get("DRUMROLL_MUTANTS", "320"))
+MUTANTS = int(os.environ.get("DRUMROLL_MUTANTS", "160"))
 
 
 def examples_of(share):

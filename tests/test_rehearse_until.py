@@ -117,6 +117,7 @@ def test_a_moment_is_written_as_in_launch_files(project, moment):
     assert last_call(moment, project.plan()) == GATE
 
 
+@pytest.mark.e2e
 def test_it_plays_what_the_whole_rehearsal_plays_up_to_there(rehearse, tmp_path):
     rehearse("--until", "D-1 12:00")
     rehearse(out="whole")
@@ -126,6 +127,7 @@ def test_it_plays_what_the_whole_rehearsal_plays_up_to_there(rehearse, tmp_path)
     assert part != whole
 
 
+@pytest.mark.e2e
 def test_a_launch_that_is_over_by_then_was_not_stopped(rehearse, ledger):
     ran = rehearse("--until", "D 21:00", "--json")
     assert (json.loads(ran.out)["stopped_at"], ledger().edition(EDITION).state) == (None, "done")
@@ -152,6 +154,7 @@ def test_the_story_says_where_it_stopped_and_how_to_look_on(rehearse, tmp_path):
     assert ran.out.splitlines()[-1] == str(tmp_path / "out" / "report.html")
 
 
+@pytest.mark.e2e
 def test_json_has_where_it_stopped(rehearse):
     stopped, whole = (json.loads(rehearse(*words, "--json").out) for words in (("--until", "D-2 12:00"), ()))
     assert (stopped["stopped_at"], stopped["state"]) == ("2027-01-14T04:00:00Z", "running")
@@ -182,6 +185,7 @@ def test_it_is_looked_at_from_where_it_stopped(rehearse, ledger):
     assert as_of(store, store.edition(EDITION), now=OPENS) == datetime(2027, 1, 12, 19, tzinfo=UTC)
 
 
+@pytest.mark.e2e
 def test_rehearsing_again_in_the_same_folder_starts_anew(rehearse, ledger):
     rehearse("--until", "D-2 12:00")
     rehearse("--until", "D-6 10:00")

@@ -88,6 +88,7 @@ def test_wherever_prefect_reads_its_settings_a_server_is_looked_for(project, mon
     assert looked == [("tasks.remote", project.root)]
 
 
+@pytest.mark.e2e
 def test_the_server_of_the_projects_up_is_found_while_it_is_up(project):
     noted = project.root / ".drumroll" / "up.json"
     assert api_of_up(project.root) is None
