@@ -43,6 +43,10 @@ class LedgerBusyError(LedgerError):
     """
 
 
+class LedgerAwayError(LedgerError):
+    """Nobody answers at the ledger's address, nor has since this process began: it is down, or the address is wrong."""
+
+
 class SourceError(DrumrollError):
     """An export cannot be read; nothing of it was taken in."""
 
@@ -72,7 +76,7 @@ class Finding:
 class LaunchRefusedError(DrumrollError):
     """A launch file with at least one error; carries every finding, warnings included.
 
-    Its text is one line for each finding, and a last one with the call that shows them with their rules.
+    Its text is one line for each error, then for each warning, and a last one with the call that shows their rules.
     """
 
     def __init__(self, findings: list[Finding]) -> None:
@@ -82,4 +86,5 @@ class LaunchRefusedError(DrumrollError):
         last = f"1 error; {call} shows it with its rule"
         if len(errors) > 1:
             last = f"{len(errors)} errors; {call} shows them with their rules"
-        super().__init__("\n".join([*map(str, findings), last]))
+        said = [f"{finding} [warning]" for finding in findings if finding.severity == "warning"]
+        super().__init__("\n".join([*map(str, errors), *said, last]))

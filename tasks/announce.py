@@ -7,9 +7,11 @@ from drumroll.clock import current_clock
 from drumroll.operate.edition import Where
 from drumroll.operate.sending import send_step
 from drumroll.operate.wording import Ready
+from tasks.seat import settled
 
 
 @task(name="announce", task_run_name="announce {ready.step}", cache_policy=NO_CACHE)
 async def announce(where: Where, ready: Ready) -> str:
     """Send the step at its instant; what became of it, in words. The ledger, not Prefect, knows what may be sent."""
+    settled()  # a thousand messages that are overdue take their time
     return (await send_step(where, ready, current_clock())).summary()

@@ -1,13 +1,19 @@
 """Opening an edition, finding one again, and closing it."""
 
+import asyncio
 from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from drumroll.errors import LedgerAwayError, LedgerBusyError
 from drumroll.operate.edition import Where
 from drumroll.operate.opening import close_edition, ended, find_edition, open_edition, reopen
+from drumroll.operate.story import log
+from tasks.seat import while_seated
 from tasks.signing import sign, signed, this_run
+
+_PAUSE = 2.0  # seconds before a ledger that does not answer is asked again
 
 
 @task(name="open edition", task_run_name="open {file}", cache_policy=NO_CACHE)
@@ -18,7 +24,7 @@ async def open_launch(
 
     A run that has opened its edition before goes on with it, whatever became of the file and of a channel meanwhile.
     """
-    if (before := signed(ledger)) is not None:
+    if (before := await _found_again(ledger)) is not None:
         return before
     run = this_run()
     # When the run was to begin, not when a worker had time for it; it stays the same however often the run begins anew.
@@ -26,6 +32,16 @@ async def open_launch(
     where = await open_edition(Path(file), opens=opens, called=called, ledger=ledger, approved=approved, by=approved_by)
     await sign(where)
     return where
+
+
+async def _found_again(ledger: str | None) -> Where | None:
+    """As `signed`, however long the ledger is away: a flow run that has failed is never picked up again."""
+    while True:
+        try:
+            return signed(ledger)
+        except (LedgerBusyError, LedgerAwayError) as error:
+            log.warning("%s", error)
+        await while_seated(asyncio.sleep(_PAUSE))
 
 
 def over(where: Where) -> str | None:

@@ -6,37 +6,64 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import httpx
 from prefect import State
 from prefect.exceptions import Pause
 from prefect.runtime import flow_run
 from prefect.states import Completed, Running
 
+from drumroll.clock import current_clock
+from drumroll.errors import LedgerBusyError
 from drumroll.ledger.edition_lease import FencedError
 from drumroll.operate.edition import Where
 from drumroll.operate.lease import current_lease, holding
+from drumroll.operate.story import log
 from tasks.releasing import leave
-from tasks.seat import asked_to_leave
+from tasks.seat import asked_to_leave, while_seated
+from tasks.signing import this_run
 
 ELSEWHERE = "elsewhere"
+_PAUSE = 2.0  # seconds before what passes by itself is tried again
+_SERVER_ERROR = 500
 
 
 async def as_its_engine(where: Where, work: Callable[[Where], Awaitable[Any]]) -> Any:
     """`work` as the edition's one engine, with a `where` that writes behind the fence of its lease.
 
-    Steps aside when another engine runs the edition, or takes it over meanwhile; see `step_aside`.
+    Steps aside when another engine runs the edition, or takes it over meanwhile; see `step_aside`. `work` begins anew
+    after what passes by itself, a database that is started anew above all: a flow run that has failed is never picked
+    up again.
     """
     lease = current_lease()
     me = f"process {os.getpid()} on {socket.gethostname()}"
     owner = lease.owner if lease is not None else owner_for(str(flow_run.id), me)
-    try:
-        async with holding(where, owner) as ours:
-            return await work(ours)
-    except FencedError as fenced:
-        return step_aside(owner, fenced)
-    except asyncio.CancelledError:
-        if asked_to_leave():  # its process could not wait any longer; Prefect would take it for a crash
-            raise leave(Running()) from None
-        raise
+    while True:
+        try:
+            async with holding(where, owner) as ours:
+                return await work(ours)
+        except FencedError as fenced:
+            return step_aside(owner, fenced)
+        except (LedgerBusyError, httpx.HTTPError) as error:
+            if not _passes(error):
+                raise
+            log.warning("%s: begins anew: %s", where.edition, error, extra={"edition": where.edition})
+        except asyncio.CancelledError:
+            if asked_to_leave():  # its process could not wait any longer; Prefect would take it for a crash
+                raise leave(Running()) from None
+            raise
+        await while_seated(asyncio.sleep(_PAUSE))
+
+
+def _passes(error: LedgerBusyError | httpx.HTTPError) -> bool:
+    """Whether it is worth trying again: nobody else waits for the answer, and the trouble may pass."""
+    if current_clock().patience is None:
+        return False
+    if isinstance(error, LedgerBusyError):
+        return True
+    run = this_run()  # in the foreground a person is told that Prefect's server went away
+    if run is None or run.deployment_id is None:
+        return False
+    return not isinstance(error, httpx.HTTPStatusError) or error.response.status_code >= _SERVER_ERROR
 
 
 def owner_for(run: str, who: str) -> str:

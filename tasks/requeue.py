@@ -191,10 +191,10 @@ async def move_wake(client: PrefectClient, run: FlowRun, where: Where) -> bool:
     if (coming := coming_beat(where, now=now)) is None:
         return False
     phase, beat = coming
-    wake = wake_for(where, beat.at, now=now) or now
-    if abs(wake - planned) <= _AS_GOOD_AS:
-        return False
-    return await schedule(client, run.id, wake, awaited(where, beat, phase)) is not None
+    wake, what = wake_for(where, beat.at, now=now) or now, awaited(where, beat, phase)
+    if abs(wake - planned) <= _AS_GOOD_AS and run.state is not None and run.state.message == what:
+        return False  # else it may still say that it is paused
+    return await schedule(client, run.id, wake, what) is not None
 
 
 async def _wake_to_end(client: PrefectClient, run: FlowRun, edition: EditionRow) -> bool:

@@ -6,6 +6,8 @@ instead of a process of its own, and many of one instant do not keep each other 
 
 import asyncio
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -128,17 +130,30 @@ class ResidentWorker(BaseWorker[ResidentConfiguration, ResidentVariables, Reside
         """Look for runs to take in, and for those here that somebody has cancelled or suspended."""
         if self._closing:
             return []
-        await self._look_round()
-        return await super().get_and_submit_flow_runs()
+        with self._needed():
+            await self._look_round()
+            return await super().get_and_submit_flow_runs()
+        return []
 
     async def sync_with_backend(self) -> None:
         """Tell Prefect that we live; end runs that were cancelled while no process had them."""
-        await super().sync_with_backend()
-        self._left_alone.clear()  # their deployment may have been made anew
-        ours = {guest.run for guest in self._guests}
-        for run in await cancelling_in(self.client, self._work_pool_name, since=_ABANDONED):
-            if run.id not in ours:
-                await cancel(self.client, run.id, "cancelled while no process had it")
+        with self._needed():
+            await super().sync_with_backend()
+            self._left_alone.clear()  # their deployment may have been made anew
+            ours = {guest.run for guest in self._guests}
+            for run in await cancelling_in(self.client, self._work_pool_name, since=_ABANDONED):
+                if run.id not in ours:
+                    await cancel(self.client, run.id, "cancelled while no process had it")
+
+    @contextmanager
+    def _needed(self) -> Iterator[None]:
+        """A worker that has tried for a minute and a half gives up; not while runs live in it, which need no server."""
+        try:
+            yield
+        except httpx.HTTPError as error:
+            if not self._guests:
+                raise
+            self._logger.warning("Prefect's server cannot be asked (%s); the runs here go on", type(error).__name__)
 
     async def _look_round(self) -> None:
         guests = {guest.run: guest for guest in self._guests if not guest.asked_to_leave}
@@ -170,7 +185,7 @@ class ResidentWorker(BaseWorker[ResidentConfiguration, ResidentVariables, Reside
                     return
                 if started := await self._propose_pending_state(now_is):
                     await self._runs_task_group.start(self._take_in, now_is)  # type: ignore[union-attr]
-        except (httpx.HTTPError, PrefectException):
+        except Exception:  # noqa: BLE001 - the others live on
             self.get_flow_run_logger(flow_run).exception("It cannot be taken in now")
         finally:
             self._submitting_flow_run_ids.discard(flow_run.id)
@@ -201,7 +216,9 @@ class ResidentWorker(BaseWorker[ResidentConfiguration, ResidentVariables, Reside
         try:
             await self.run(flow_run, ResidentConfiguration(), task_status)
         except Exception:  # noqa: BLE001 - the others live on
-            self.get_flow_run_logger(flow_run).exception("Prefect could not be told how it left")
+            self.get_flow_run_logger(flow_run).exception("Prefect could not be told how it came or left")
+            with suppress(httpx.HTTPError, PrefectException):  # then the watch does it, when it may be too late
+                await hand_back(self.client, flow_run.id, "it could not be taken in")
         finally:
             self._release_limit_slot(flow_run.id)
 
@@ -214,6 +231,8 @@ class ResidentWorker(BaseWorker[ResidentConfiguration, ResidentVariables, Reside
         """Run it here, to its end or until it leaves; what it left undone is handed back, or ended."""
         guest = Guest(flow_run.id, task_status or anyio.TASK_STATUS_IGNORED)
         self._guests.add(guest)
+        if self._closing:  # it was let in as the door was closing
+            guest.ask_to_leave()
         try:
             crash = await self._host(guest, flow_run)
             if crash is not None:

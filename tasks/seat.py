@@ -69,6 +69,12 @@ async def while_seated(waiting: Awaitable[T]) -> T:
     return await (waiting if seat is None else seat.unless_asked(waiting))
 
 
+def settled() -> None:
+    """The set-up of the flow run we are in is over, though it has not come to a wait: others may be set up."""
+    if (seat := _current.get()) is not None:
+        seat.settle()
+
+
 def asked_to_leave() -> bool:
     """Whether the flow run we are in is to leave its process."""
     seat = _current.get()

@@ -25,7 +25,7 @@ async def sign(where: Where) -> None:
     labels: KeyValueLabels = {EDITION: where.edition, LEDGER: where.open().store.where, PROJECT: where.project}
     async with get_client() as client:
         await client.update_flow_run_labels(run.id, labels)
-        await client.update_flow_run(run.id, tags=[*run.tags, where.edition])
+        await client.update_flow_run(run.id, tags=list({*run.tags, where.edition}))
 
 
 def signed(ledger: str | None) -> Where | None:

@@ -108,4 +108,6 @@ async def _keep_watch(every: float) -> None:
             await watch_once()
         except (DrumrollError, PrefectException, httpx.HTTPError) as error:
             log.warning("the watch could not go its round: %s", error or type(error).__name__)
+        except Exception:  # noqa: BLE001 - the launches beside it live on
+            log.exception("the watch could not go its round")
         await asyncio.sleep(every)

@@ -21,7 +21,7 @@ from drumroll.operate.alarms import IN_THE_LEDGER, OF_A_ROUND, OF_RUNS, ONLY_THE
 from drumroll.operate.board import edition_board
 from drumroll.operate.edition import Where
 from drumroll.operate.story import log
-from drumroll.operate.watching import ledger_of, recover, running, sync
+from drumroll.operate.watching import lately_ended, ledger_of, recover, running, sync
 from tasks.alarming import Bell
 from tasks.held_steps import tend_questions
 from tasks.requeue import SECOND_LOOK, tend_runs
@@ -42,13 +42,16 @@ async def watch_once(
     editions = await to_thread(running, ledger, project)
     of_runs = await _tend(store, editions, look_again)
     await _ask(store, editions, {"ledger": ledger, "project": project})
-    bell, boards, opened = Bell(), {}, {}
+    bell, boards, opened = Bell(), dict[str, str](), dict[str, int]()
     for where in editions:
         try:
             opened[where.edition], boards[where.edition] = await look_after(where, of_runs, bell)
         except Exception as error:  # noqa: BLE001 - one edition's trouble, of whatever kind, leaves the others alone
             opened[where.edition] = await _call_for_help(where, error, bell)
     await to_thread(_forget_ended, store, editions)
+    for where in await to_thread(lately_ended, ledger, project, now=current_clock().now()):
+        if where.edition not in opened:
+            boards |= await _last_board(where)
     await _show(boards)
     return opened
 
@@ -74,6 +77,9 @@ async def _tend(store: Ledger, editions: Sequence[Where], look_again: timedelta)
     except (DrumrollError, PrefectException, httpx.HTTPError) as error:
         log.warning("the launches' flow runs: %s", error or type(error).__name__)
         return None
+    except Exception:  # noqa: BLE001 - one run's trouble, of whatever kind, leaves the editions alone
+        log.exception("the launches' flow runs could not be looked after")
+        return None
 
 
 async def _call_for_help(where: Where, error: Exception, bell: Bell) -> int:
@@ -91,6 +97,8 @@ async def _ask(store: Ledger, editions: Sequence[Where], given: Mapping[str, str
         await tend_questions(store, editions, given)
     except (DrumrollError, PrefectException, httpx.HTTPError) as error:
         log.warning("the questions about held steps: %s", error or type(error).__name__)
+    except Exception:  # noqa: BLE001 - one question's trouble, of whatever kind, leaves the editions alone
+        log.exception("the questions about held steps could not be looked after")
 
 
 async def _sync(where: Where) -> Alarm | None:
@@ -117,6 +125,14 @@ def _forget_ended(store: Ledger, editions: Sequence[Where]) -> None:
     under_way = {where.edition for where in editions}
     for edition in {row.edition for row in store.open_alarms()} - under_way:
         store.raise_alarms(edition, [], kinds=IN_THE_LEDGER | ONLY_THE_WATCH, now=current_clock().now())
+
+
+async def _last_board(where: Where) -> dict[str, str]:
+    try:
+        return {where.edition: await to_thread(edition_board, where, (), now=current_clock().now())}
+    except Exception:  # noqa: BLE001 - nor does the picture of one that is over
+        log.exception("the board of %s cannot be made", where.edition, extra={"edition": where.edition})
+        return {}
 
 
 async def _show(boards: Mapping[str, str]) -> None:

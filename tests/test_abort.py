@@ -161,6 +161,17 @@ class TestOnTheServer:
         assert (await run.now_is()).state.message == "No. 01 at Wed 03-03 09:30 UTC"
         assert not await nudge(where), "it is right already"
 
+    async def test_a_run_says_what_is_next_again_once_the_launch_goes_on(self, run, where):
+        from tasks.remote import nudge
+
+        assert await nudge(where)
+        where.open().set_brake(EDITION, by="Ann", reason="tea", now=NOW)
+        assert await nudge(where)
+        assert (await run.now_is()).state.message == "Paused by Ann: tea"
+        where.open().release_brake(EDITION, by="Ann", reason="", now=NOW)
+        assert await nudge(where)
+        assert (await run.now_is()).state.message == "No. 01 at Wed 03-03 09:30 UTC"
+
     async def test_a_run_with_a_process_finds_out_by_itself(self, client, where, tmp_path):  # noqa: F811
         from tasks.remote import nudge
 

@@ -73,6 +73,12 @@ def test_without_slack_left_to_extend_is_no_choice(where):
     assert list(gate_question(where, "recruit", now=READ_AT + timedelta(hours=4)).choices) == ["continue", "abort"]
 
 
+def test_without_slack_left_nobody_extends_at_the_command_either(where):
+    with pytest.raises(DrumrollError, match="no slack left to extend into"):
+        decide(where, "recruit", "extend", by="Ann", reason="rain", now=READ_AT + timedelta(hours=4))
+    assert where.open().last_check(EDITION, "recruit").verdict == "hold"
+
+
 def test_a_gate_that_waits_for_nobody_is_not_asked_about(where):
     assert gate_question(where, "ignite", now=READ_AT) is None
     decide(where, "recruit", "pass", by="Ann", reason="enough", now=READ_AT)

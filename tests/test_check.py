@@ -1,5 +1,6 @@
 """From a launch file to a plan that may run: the texts, the secrets, and whatever people may throw at it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -237,6 +238,16 @@ def test_a_refused_launch_has_no_plan_and_raises_every_finding(project):
     assert checked.plan is None
     with pytest.raises(LaunchRefusedError, match='unknown value "welcom"; did you mean "welcome"'):
         checked.accepted()
+
+
+def test_a_refusal_says_which_of_its_findings_are_only_warnings(project):
+    whole = project.change("metric: members", "metric: membrs").check()
+    odd = replace(whole.findings[0], severity="warning", what="looks odd")
+    said = str(LaunchRefusedError([odd, *whole.findings])).splitlines()
+    assert "membrs" in said[0]
+    assert "looks odd" in said[-2]
+    assert said[-2].endswith("[warning]")
+    assert not any(line.endswith("[warning]") for line in said[:-2])
 
 
 def test_a_launch_file_outside_a_project_is_a_usage_error(tmp_path):

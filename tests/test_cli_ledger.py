@@ -467,6 +467,28 @@ def test_resolve_offers_the_answers_that_a_state_allows(tmp_path, drumroll):
     assert 'is failed, which "sent" does not answer; answer with --as resend or --as skip' in err
 
 
+def test_what_is_sent_again_after_the_end_sets_the_launch_going_again(tmp_path, drumroll):
+    halfway(tmp_path)
+    ledger_of(tmp_path).set_edition_state(EDITION, "done", now=NOW)
+    code, out, _ = drumroll("resolve", CLUE_ONE, "--as", "resend", "--by", "Ann", "--reason", "not there")
+    assert code == 0
+    assert "the launch was done: run it with `drumroll start FILE`" in out
+    assert (ledger_of(tmp_path).edition(EDITION).state, ledger_of(tmp_path).delivery(CLUE_ONE).state) == (
+        "running",
+        "due",
+    )
+
+
+def test_an_aborted_launch_sends_nothing_again(tmp_path, drumroll):
+    halfway(tmp_path)
+    ledger_of(tmp_path).set_edition_state(EDITION, "aborted", now=NOW)
+    code, _, err = drumroll("resolve", CLUE_ONE, "--as", "resend", "--by", "Ann", "--reason", "not there")
+    assert code == 1
+    assert "its launch is aborted, and sends nothing any more; answer with --as skip" in err
+    assert ledger_of(tmp_path).delivery(CLUE_ONE).state == "unknown"
+    assert drumroll("resolve", CLUE_ONE, "--as", "sent", "--by", "Ann", "--reason", "seen")[0] == 0
+
+
 def test_resolve_documents_the_answers_of_every_state(drumroll):
     help_text = " ".join(drumroll("resolve", "--help")[1].split())
     for state in STATES:

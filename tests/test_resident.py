@@ -414,6 +414,23 @@ class TestWorker:
         async with pool.workers():
             await pool.until(run, "Cancelled")
 
+    async def test_a_run_that_could_not_be_set_up_is_handed_back_at_once(self, pool, monkeypatch):
+        import httpx
+
+        from tasks.resident import ResidentWorker
+
+        labels = ResidentWorker._give_worker_labels_to_flow_run
+
+        async def fails_once(self, flow_run_id):
+            monkeypatch.setattr(ResidentWorker, "_give_worker_labels_to_flow_run", labels)
+            raise httpx.ReadTimeout("busy")
+
+        monkeypatch.setattr(ResidentWorker, "_give_worker_labels_to_flow_run", fails_once)
+        run = await pool.run("short", number=1)
+        async with pool.workers():
+            await pool.until(run, "Completed")
+        assert await pool.states(run) == ["Scheduled", "Pending", "Waiting", "Pending", "Running", "Completed"]
+
     async def test_a_pool_of_another_type_is_refused(self, pool):
         from prefect.client.schemas.actions import WorkPoolCreate
 

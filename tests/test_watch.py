@@ -10,6 +10,7 @@ from small_launch import EDITION, LAUNCH, STARTS, begun, halfway
 from test_waiting import Deployed, flow_that_waits, sign_as, signed_run, wait_for
 
 from drumroll.clock import VirtualClock, using_clock
+from drumroll.operate.aborting import abort_edition
 from drumroll.operate.board import edition_board, upcoming
 from drumroll.operate.watching import sync
 
@@ -54,6 +55,16 @@ def test_a_board_says_who_runs_the_edition_and_who_paused_it(tmp_path):
 def test_a_board_is_the_same_until_something_happens(tmp_path):
     where = halfway(tmp_path)
     assert board(where) == board(where, now=NOON + timedelta(days=1))
+
+
+def test_the_board_of_an_edition_that_is_over_has_nothing_next(tmp_path):
+    where = halfway(tmp_path)
+    where.open().set_brake(EDITION, by="Ann", reason="tea", now=NOON)
+    abort_edition(where.open(), EDITION, by="Ann", reason="x", now=NOON)
+    shown = board(where)
+    assert f"{EDITION}: aborted; " in shown
+    assert "## recruit" in shown
+    assert not any(words in shown for words in ("## Next", "no process", "Paused"))
 
 
 def test_a_title_is_no_markup_on_a_board(tmp_path):
@@ -153,6 +164,10 @@ class TestRound:
         await a_round(where)
         assert len(found := await boards()) == before + 2
         assert any("**Paused** by Ann" in board for board in found)
+        abort_edition(where.open(), EDITION, by="Ann", reason="rain", now=datetime.now(UTC))
+        await a_round(where)
+        assert len(found := await boards()) == before + 3
+        assert any(f"{EDITION}: aborted" in board for board in found), "not running for ever"
 
     async def test_an_alarm_arrives_at_prefect_as_an_event(self, client, where):
         from prefect.events.worker import EventsWorker

@@ -1,6 +1,7 @@
 """`drumroll deliveries` and `drumroll resolve`: the outbox and its open questions."""
 
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import click
@@ -14,6 +15,9 @@ from drumroll.ledger.states import STATES
 from drumroll.plan.model import Plan, remedy_step_id
 from drumroll.report.display import lateness, moment
 from drumroll.report.standing import answers, done_command
+
+if TYPE_CHECKING:
+    from drumroll.ledger.ledger import Ledger
 
 
 @click.command()
@@ -57,8 +61,9 @@ def resolve(key: str, choice: Choice, by: str, reason: str, ledger: str | None, 
 
     Held: resend or skip. Unknown: sent, resend or skip. Failed: resend or skip. No other state asks anything.
 
-    `resend` sends with the same key: a platform that honours keys will not show it twice, others may. JSON: `by,
-    choice` and `delivery` with the fields of `drumroll deliveries`.
+    `resend` sends with the same key: a platform that honours keys will not show it twice, others may. A launch that was
+    done is under way again then, and has to be started; an aborted one sends nothing. JSON: `by, choice` and
+    `delivery` with the fields of `drumroll deliveries`.
     """
     from drumroll.cli.nudging import nudge
     from drumroll.clock import current_clock
@@ -69,7 +74,9 @@ def resolve(key: str, choice: Choice, by: str, reason: str, ledger: str | None, 
     url = ledger_url(ledger)
     store = open_ledger(url, create=False)
     _check_choice(store.delivery(key), choice)
-    store.resolve(key, choice, by=by, reason=reason, now=current_clock().now())
+    now = current_clock().now()
+    reopened = choice == "resend" and _reopen(store, key, now=now)
+    store.resolve(key, choice, by=by, reason=reason, now=now)
     row = store.delivery(key)
     nudge(row.edition, url)
     plan = Plan.model_validate_json(store.plan_document(row.edition))
@@ -78,6 +85,8 @@ def resolve(key: str, choice: Choice, by: str, reason: str, ledger: str | None, 
         print_json({"by": by, "choice": choice, "delivery": _document(row, number)})
         return
     follows = "; it goes out with the launch's next run" if choice == "resend" else ""
+    if reopened:
+        follows += ", and the launch was done: run it with `drumroll start FILE`, or `drumroll run FILE`"
     say(f"{row.key}: {row.state}{follows}")
 
 
@@ -101,6 +110,18 @@ def _check_choice(row: DeliveryRow, choice: Choice) -> None:
     if row.state == "awaiting":
         remedy = f"tick it off with `{done_command(row)}`"
     raise DrumrollError(f"is {row.state}, which no answer fits", where=row.key, remedy=remedy)
+
+
+def _reopen(store: "Ledger", key: str, *, now: datetime) -> bool:
+    """Whether the launch was done: nobody would send anything of it, so it is under way again until that is out."""
+    edition = store.edition(store.delivery(key).edition)
+    if edition.state == "aborted":
+        what = "its launch is aborted, and sends nothing any more"
+        raise DrumrollError(what, where=key, remedy="answer with --as skip, or --as sent where it is unknown")
+    if edition.state == "done" and not edition.rehearsal:
+        store.set_edition_state(edition.id, "running", now=now)
+        return True
+    return False
 
 
 def _document(row: DeliveryRow, number: int | None) -> dict[str, Any]:

@@ -36,7 +36,8 @@ _IS_SET = exists(select(brakes_table.c.scope).where(_OF_EDITION).with_for_update
 
 def _asked(table: Any) -> Select[Any]:
     joined = editions_table.outerjoin(home, home.c.id == 1)
-    known = select(editions_table.c.rehearsal, _IS_SET, home.c.place, table).select_from(joined)
+    stands = (editions_table.c.rehearsal, editions_table.c.state)
+    known = select(*stands, _IS_SET, home.c.place, table).select_from(joined)
     return known.where(editions_table.c.id == bindparam("of_edition"))
 
 
@@ -93,13 +94,13 @@ class Brakes(LedgerPart):
 
 
 def sends_nothing(connection: Connection, store: Store, edition: str) -> bool:
-    """Whether a brake, or a ledger that is only a copy, holds the edition back; asked in the claim's transaction."""
+    """Whether the edition is braked or aborted, or the ledger only a copy; asked in the claim's transaction."""
     question = _ON_A_SERVER if store.path is None else _IN_A_FILE
     known = connection.execute(question, {"of_edition": edition}).first()
     if known is None or known.rehearsal:
         return False
-    _, is_braked, place, table = known
-    return bool(is_braked) or is_elsewhere(connection, store, place, table)
+    _, state, is_braked, place, table = known
+    return state == "aborted" or bool(is_braked) or is_elsewhere(connection, store, place, table)
 
 
 def _record(connection: Connection, subject: str, scope: str, by: str, reason: str, now: datetime) -> None:

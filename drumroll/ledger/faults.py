@@ -4,7 +4,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from drumroll.errors import LedgerBusyError, LedgerError
+from drumroll.errors import LedgerAwayError, LedgerBusyError, LedgerError
 
 _LOCKED = ("is locked by another process", "close it or wait, then try again")
 # What passes by itself, so that trying again is sensible.
@@ -81,7 +81,7 @@ def explain(error: Exception, url: URL, *, reached: bool = False) -> LedgerError
                 return kind(what, where=where, remedy=remedy)
     detail = _first_line(cause, url)
     if isinstance(error, OperationalError) and url.get_backend_name() == "postgresql":
-        kind = LedgerBusyError if reached else LedgerError
+        kind = LedgerBusyError if reached else LedgerAwayError
         return kind(
             f"cannot be reached ({detail})", where=where, remedy="check that the server runs and the URL is right"
         )

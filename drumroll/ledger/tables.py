@@ -227,9 +227,7 @@ class Alarm(Base, table=True):
     """What the watch found wrong: told once, and again only when it comes back after it was `cleared_at`."""
 
     __tablename__ = "alarm"
-    __table_args__ = (
-        Index("ix_alarm_open", "edition", "kind", "subject", unique=True, **_only("cleared_at IS NULL")),
-    )
+    __table_args__ = (Index("ix_alarm_open", "edition", "kind", "subject", unique=True, **_only("cleared_at IS NULL")),)
 
     id: int | None = Field(default=None, primary_key=True)
     edition: str = Field(foreign_key="edition.id")

@@ -162,6 +162,13 @@ def cadence(look: Look) -> Iterator[Alarm]:
     )
 
 
+def copied(look: Look) -> Iterator[Alarm]:
+    """A ledger that was restored, moved or failed over: every launch on it stands still until somebody confirms it."""
+    if look.ledger.is_copy():
+        remedy = "see what was sent since, then run `drumroll db confirm --by NAME`"
+        yield look.alarm("copy", "ledger", "nothing is sent: its ledger is a copy, and nobody has confirmed it", remedy)
+
+
 def held_gates(look: Look) -> Iterator[Alarm]:
     """A gate that has waited for a person for long."""
     for phase, check in look.checks.items():
@@ -208,6 +215,7 @@ KINDS: dict[Callable[[Look], Iterator[Alarm]], tuple[str, ...]] = {
     hand_offs: ("hand-off",),
     open_questions: ("unknown", "held", "failed"),
     cadence: ("cadence",),
+    copied: ("copy",),
     held_gates: ("gate",),
     leaves: ("leaves",),
 }

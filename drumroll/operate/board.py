@@ -27,20 +27,26 @@ def phase_board(where: Where, phase: str) -> str:
 
 
 def edition_board(where: Where, alarms: Sequence[AlarmRow], *, now: datetime) -> str:
-    """State, who runs it, who paused it, what needs a person, what is next, and every phase's table."""
+    """State, who runs it, who paused it, what needs a person, what is next, and every phase's table.
+
+    Of an edition that is over: its state and the tables.
+    """
     ledger, plan = where.open(), where.plan()
     states = ledger.step_states(where.edition)
     total = sum((Counter(counts) for counts in states.values()), Counter[str]())
     counted = ", ".join(f"{total[state]} {state}" for state in sorted(total))
-    lines = [f"# {_plain(plan.launch.title)}", "", f"{where.edition}: {ledger.edition(where.edition).state}; {counted}"]
+    edition = ledger.edition(where.edition)
+    under_way = edition.ended_at is None
+    lines = [f"# {_plain(plan.launch.title)}", "", f"{where.edition}: {edition.state}; {counted}"]
     lease, brake = ledger.lease(where.edition), ledger.brake(where.edition)
-    runs = f"run by {lease.owner}" if lease is not None and lease.is_live(now) else "no process at the moment"
-    lines += ["", _plain(runs)]
-    if brake is not None:
+    if under_way:
+        runs = f"run by {lease.owner}" if lease is not None and lease.is_live(now) else "no process at the moment"
+        lines += ["", _plain(runs)]
+    if brake is not None and under_way:
         lines += ["", f"**Paused** by {_plain(brake.by)} since {_local(plan, brake.set_at)}: {_plain(brake.reason)}"]
     needs = [f"- {_plain(alarm.what)}; {alarm.remedy}" for alarm in alarms]
     lines += ["", "## Needs a person", "", *needs] if needs else []
-    coming = upcoming(plan, states, ledger.checks(where.edition))[:_NEXT]
+    coming = upcoming(plan, states, ledger.checks(where.edition))[:_NEXT] if under_way else []
     following = [f"- {_local(plan, at)}: {_plain(what)}" for at, what in coming]
     lines += ["", "## Next", "", *following] if following else []
     for phase in plan.phases:

@@ -1,7 +1,7 @@
 """Beginning an edition, and finding it again: which plan it runs, where its ledger and project are."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -21,7 +21,7 @@ class Where:
     """
 
     edition: str
-    ledger: str
+    ledger: str = field(repr=False)  # it may hold a password
     project: str
     token: int | None = None
 

@@ -76,8 +76,8 @@ def decide(
 ) -> GateCheckRow:
     """Record a person's decision about a held gate; it is what the launch goes by from then on.
 
-    With `attempt`, about that reading and no other. To extend uses the phase's slack while there is some. Raises
-    DrumrollError when the gate is not waiting for anybody, or somebody else was faster.
+    With `attempt`, about that reading and no other. To extend uses the phase's slack. Raises DrumrollError when the
+    gate is not waiting for anybody, no slack is left to extend into, or somebody else was faster.
     """
     ledger, plan = where.open(), where.plan()
     last = ledger.last_check(where.edition, phase)
@@ -86,9 +86,11 @@ def decide(
         remedy = "only a held gate waits for a decision"
         raise DrumrollError(f"the gate of {phase} {standing}", where=where.edition, remedy=remedy)
     gate = plan.launch.phases[plan.phase(phase).name].gate
-    again, latest = now + ((gate.recheck if gate else None) or RECHECK), plan.phase(phase).latest
-    if now < latest:
-        again = min(again, latest)
+    latest = plan.phase(phase).latest
+    if choice == "extend" and now >= latest:
+        what = f"the phase {phase} has no slack left to extend into"
+        raise DrumrollError(what, where=where.edition, remedy="let the gate pass, or abort; until then it stays held")
+    again = min(now + ((gate.recheck if gate else None) or RECHECK), latest)
     row = GateCheckRow(
         edition=where.edition,
         phase=phase,

@@ -112,7 +112,7 @@ class Outbox:
     async def open_channels(self) -> None:
         """Open what the step goes out through; a channel that will not open is its deliveries' trouble, later."""
         for name in self._used():
-            with contextlib.suppress(DrumrollError):
+            with contextlib.suppress(Exception):
                 await self._channels.get(name)
 
     async def drain(self) -> None:

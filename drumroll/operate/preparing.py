@@ -31,8 +31,10 @@ async def prepare(where: Where, beat: Beat) -> None:
     try:
         async with asyncio.timeout((left - _AT_LEAST / 2).total_seconds()):
             await _try(where, beat)
-    except (DrumrollError, TimeoutError) as error:
-        why = str(error) or "a channel does not answer"
+    except Exception as error:  # noqa: BLE001 - a channel's own bug is dealt with at the instant, and stops nothing now
+        # Of a stranger's exception the type only: it may quote an address with a secret in it.
+        why = str(error) if isinstance(error, DrumrollError) else f"{type(error).__name__} in a channel"
+        why = "a channel does not answer" if isinstance(error, TimeoutError) else why
         of = {"edition": where.edition, "step": beat.step}
         line = "%s: %s, due in %.0f s, may not go out: %s"
         log.warning(line, where.edition, beat.step, left.total_seconds(), why, extra=of)

@@ -89,7 +89,8 @@ def gate_question(where: Where, phase: str, *, now: datetime) -> Question | None
     text = [f"The gate of **{phase}** holds. What it saw on {_local(plan, check.checked_at)}:", "", *seen, ""]
     text.append(f"Its verdict: {_code(snapshot['reason'])}")
     choices = _gate_choices(plan, phase, now)
-    command = f"drumroll gate {where.edition} {phase} --decide pass|extend|abort --by NAME --reason TEXT"
+    decide = "|".join(_VERDICTS[choice] for choice in choices)
+    command = f"drumroll gate {where.edition} {phase} --decide {decide} --by NAME --reason TEXT"
     return Question(
         key=gate_key(phase, check.attempt),
         title=shorten(f"the gate of {phase} holds: {unmet}", _MOST, placeholder=" …"),

@@ -1,5 +1,6 @@
 """What `watch` does for editions between their own moments: find them, take in engagement, recover."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from drumroll.clock import Clock
@@ -26,6 +27,18 @@ def running(ledger: str | None = None, project: str | None = None) -> list[Where
     live = [row for row in store.editions() if not row.rehearsal]
     wanted = [row for row in live if row.state in {"running", "held"} or store.counts(row.id).get("sending")]
     return [Where(row.id, url, root) for row in wanted]
+
+
+_LATELY = timedelta(days=1)
+"""A watch that was away for longer leaves the boards of what ended meanwhile as they are."""
+
+
+def lately_ended(ledger: str | None = None, project: str | None = None, *, now: datetime) -> list[Where]:
+    """The editions that ended within a day before `now`, by themselves or by a person; rehearsals excepted."""
+    root = project or str(find_project(Path.cwd()))
+    url = ledger_at(ledger, Path(root))
+    rows = [row for row in open_ledger(url).editions() if not row.rehearsal and row.ended_at is not None]
+    return [Where(row.id, url, root) for row in rows if row.ended_at is not None and now - row.ended_at < _LATELY]
 
 
 _taken_in: dict[tuple[str, str], list[tuple[int, int]]] = {}
