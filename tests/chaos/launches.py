@@ -6,12 +6,15 @@ help once and passes as soon as people have joined; messages to single members; 
 
 import json
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from drumroll.check import check_file
+from drumroll.operate.recompile import local_moment
 from drumroll.plan.model import Plan
 from drumroll.words.render import Words
 
@@ -20,8 +23,13 @@ WIDTH = 4
 
 BEFORE_GATE, GATE_SLACK, AFTER_GATE = 9, 4, 12  # seconds
 
+ZONE, FOLD = ZoneInfo("Europe/Berlin"), datetime(2026, 10, 25, 1, tzinfo=UTC)
+"""When the clocks there go back from 3:00 to 2:00."""
+
+CORRECTION = (Path(__file__).parents[2] / "templates/en/corrections/correction.md.j2").read_text(encoding="utf-8")
 TEXT = "{{ step.label }} {{ step.topic or 'Welcome' }}{% if teaser %}. Next, {{ teaser.when }}: {{ teaser.topic }}{% endif %}. Yes?\n"
 TEMPLATES = {
+    "corrections/correction": CORRECTION,
     "recruit/welcome": TEXT,
     "recruit/announcement": TEXT,
     "recruit/prompt": "Who is missing?\n",
@@ -35,8 +43,8 @@ drumroll: 1
 name: {name}
 title: In the storm
 locale: en
-timezone: UTC
-opens: "{opens:%Y-%m-%d %H:%M:%S}"
+timezone: {zone}
+opens: "{opens}"
 quiet_hours: {{starts: "00:00", ends: "00:00"}}  # it runs whenever the harness does
 product: {{name: P, promise: p, result: r}}
 team: {{name: Team, staff: [{{name: Host, role: host, ids: [host]}}], hand_offs_per_hour: 100000}}
@@ -75,26 +83,40 @@ phases:
 
 @dataclass(frozen=True)
 class StormLaunch:
-    """One launch file on disk with its plan; `members` are those who get the messages to single members, by group."""
+    """One launch file on disk with its plan; `members` are those who get the messages to single members, by group.
+
+    It takes place `ahead` of the real time.
+    """
 
     plan: Plan
     project: Path
+    file: Path
     members: Mapping[str, tuple[str, ...]]
+    ahead: timedelta
 
     @property
     def ends(self) -> datetime:
         """When its last phase is over, if nothing is late."""
         return self.plan.phases[-1].latest
 
+    def now(self) -> datetime:
+        """The time it is in the launch's world."""
+        return datetime.now(UTC) + self.ahead
 
-def write_launch(project: Path, number: int, seed: int, sinks: Mapping[str, str], *, head_start: float) -> StormLaunch:
+
+def write_launch(
+    project: Path, number: int, seed: int, sinks: Mapping[str, str], *, head_start: float, fold: bool = False
+) -> StormLaunch:
     """The `number`-th launch of a storm, opening `head_start` seconds from now; `sinks` are webhook addresses by name.
 
-    It passes `check`. The same seed gives the same steps, groups and members.
+    It passes `check`. The same seed gives the same steps, groups and members. With `fold`, the clocks go back meanwhile.
     """
     dice = random.Random(f"{seed}/{number}")
     name = f"storm-{number}"
-    opens = (datetime.now(UTC) + timedelta(seconds=head_start)).replace(microsecond=0)
+    opens, zone, ahead = (datetime.now(UTC) + timedelta(seconds=head_start)).replace(microsecond=0), UTC, timedelta(0)
+    if fold:
+        zone, ahead = ZONE, FOLD - timedelta(seconds=dice.randint(3, 20)) - opens
+        opens += ahead
     groups = {f"{sink}-{i}": sink for sink in sinks for i in range(1, dice.randint(2, 4) + 1)}
     members = {group: tuple(f"{group}-m{i}" for i in range(dice.randint(1, 3))) for group in groups}
     again, end = BEFORE_GATE + GATE_SLACK, BEFORE_GATE + GATE_SLACK + AFTER_GATE
@@ -102,15 +124,16 @@ def write_launch(project: Path, number: int, seed: int, sinks: Mapping[str, str]
     for where, text in (
         (file, FILE.format(
             name=name,
-            opens=opens,
+            opens=local_moment(opens, ZoneInfo(str(zone))),
+            zone=zone,
             channels="\n".join(f"    {sink}: {_webhook(sink, url)}" for sink, url in sinks.items()),
             groups="\n".join(f"    - {{id: {group}, name: {group}, channel: {sink}}}" for group, sink in groups.items()),
             map=", ".join(f"{group}: {group}" for group in [*groups, "by-hand"]),
             gate=BEFORE_GATE,
             slack=GATE_SLACK,
             members=sum(map(len, members.values())) + 1,
-            recruit=_before_gate(dice),
-            nurture=_after_gate(dice, [*groups, "by-hand"], again, end),
+            recruit=_on_the_wall(_before_gate(dice), opens, zone, dice),
+            nurture=_on_the_wall(_after_gate(dice, [*groups, "by-hand"], again, end), opens, zone, dice),
             again=again,
             end=end,
         )),
@@ -121,7 +144,7 @@ def write_launch(project: Path, number: int, seed: int, sinks: Mapping[str, str]
         where.write_text(text, encoding="utf-8")
     plan = check_file(file).accepted()
     warm_up(plan)
-    return StormLaunch(plan, project, members)
+    return StormLaunch(plan, project, file, members, ahead)
 
 
 def warm_up(plan: Plan) -> None:
@@ -131,8 +154,20 @@ def warm_up(plan: Plan) -> None:
         words.text(step, now=step.due)
 
 
-def _webhook(sink: str, url: str) -> str:
-    return f'{{kind: webhook, url: "{url}", idempotent: {str(sink == "keyed").lower()}, timeout: 1s, concurrency: {WIDTH}}}'
+def _webhook(sink: str, url: str, timeout: int = 1) -> str:
+    return f'{{kind: webhook, url: "{url}", idempotent: {str(sink == "keyed").lower()}, timeout: {timeout}s, concurrency: {WIDTH}}}'
+
+
+def _on_the_wall(steps: str, opens: datetime, zone: tzinfo, dice: random.Random) -> str:
+    """Where the clocks go back, every other step by the local time that the clocks show, the first or the second."""
+    if zone is UTC:
+        return steps
+
+    def said(found: re.Match[str]) -> str:
+        at = opens + timedelta(seconds=int(found[1]))
+        return f'at: "{local_moment(at, ZONE)}"' if dice.random() < 0.5 else found[0]
+
+    return re.sub(r"\bat: T\+(\d+)s", said, steps)
 
 
 def _before_gate(dice: random.Random) -> str:
@@ -171,3 +206,51 @@ def _joins(members: Mapping[str, tuple[str, ...]], opens: datetime) -> str:
         json.dumps({"at": at, "id": f"j-{member}", "kind": "join", "group": group, "member": member}) + "\n"
         for at, group, member in joins
     )
+
+
+SMALL = """\
+drumroll: 1
+name: {name}
+title: One of many
+locale: en
+timezone: UTC
+opens: "{opens:%Y-%m-%d %H:%M:%S}"
+quiet_hours: {{starts: "00:00", ends: "00:00"}}  # it runs whenever the harness does
+product: {{name: P, promise: p, result: r}}
+team: {{name: Team, staff: [{{name: Host, role: host, ids: [host]}}]}}
+community:
+  channels:
+{channels}
+  groups:
+{groups}
+phases:
+  recruit:
+    goal: to survive
+    starts: T
+    ends: T+{end}s
+    steps:
+{steps}
+"""
+SMALL_STEPS = 5
+
+
+def small_launch(project: Path, name: str, opens: datetime, sinks: Mapping[str, str], dice: random.Random) -> Plan:
+    """A launch of a few announcements to one group on each of `sinks`, compiled."""
+    file = project / "configs" / f"{name}.yaml"
+    at = sorted(dice.sample(range(1, 30), SMALL_STEPS))
+    for where, text in (
+        (project / "templates" / "en" / "recruit" / "announcement.md.j2", TEXT),
+        (file, SMALL.format(
+            name=name,
+            opens=opens,
+            end=32,
+            channels="\n".join(f"    {sink}: {_webhook(sink, url, timeout=5)}" for sink, url in sinks.items()),
+            groups="\n".join(f"    - {{id: {sink}-1, name: {sink}, channel: {sink}}}" for sink in sinks),
+            steps=_listed([f"{{id: s{second}, at: T+{second}s, topic: item {second}}}" for second in at]),
+        )),
+    ):  # fmt: skip
+        where.parent.mkdir(parents=True, exist_ok=True)
+        where.write_text(text, encoding="utf-8")
+    plan = check_file(file).accepted()
+    warm_up(plan)
+    return plan

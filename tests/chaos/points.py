@@ -21,6 +21,8 @@ POINTS = {
     "answered": "the answer in hand, nothing settled",
     "settling": "inside the settlement's transaction",
     "settled": "the settlement committed",
+    "taken": "the edition's lease taken, nothing else done",
+    "renewing": "inside the transaction that renews the edition's lease",
     "beginning": "inside the transaction that begins the edition",
     "recipients": "the deliveries to single members written, their words not kept yet",
     "lapsed": "lapsed rows found, nothing recovered",
@@ -28,7 +30,20 @@ POINTS = {
     "recovering": "inside the transaction that writes a lapsed row down as unknown",
     "verdict": "inside the transaction that keeps a gate's verdict and its remedy",
 }
-RARE = ("beginning", "recipients", "lapsed", "reclaimed", "recovering", "verdict")
+# Of the flow run itself: only with --through prefect.
+OF_PREFECT = {
+    "signing": "the edition begun, its flow run not signed yet",
+    "between": "the run Suspended, not Scheduled yet",
+    "released": "the run Scheduled, its process not gone yet",
+}
+STRIKES = {
+    "armed": "an engine dies at a point that it passes next",
+    "engine": "one engine is killed under a living worker",
+    "machine": "the worker and all its engines die at once; another takes their place",
+    "server": "the Prefect server is killed and started again",
+    "crash": "the ledger's server is stopped with -m immediate and started again (--ledger postgres)",
+}
+RARE = ("taken", "renewing", "beginning", "recipients", "lapsed", "reclaimed", "recovering", "verdict")
 USUAL = tuple(point for point in POINTS if point not in RARE)
 
 
@@ -52,7 +67,7 @@ def arm(point: str, act: Act, *, passage: int) -> None:
         if passed == passage:
             act()
 
-    _PLACES[point](pass_by)
+    PLACES[point](pass_by)
 
 
 def _before(name: str) -> Callable[[Act], None]:
@@ -68,8 +83,8 @@ def _before(name: str) -> Callable[[Act], None]:
     return place
 
 
-def _after(name: str) -> Callable[[Act], None]:
-    """After the call, when it found or did anything."""
+def after(name: str) -> Callable[[Act], None]:
+    """A place after that call of the ledger, when it found or did anything."""
 
     def place(pass_by: Act) -> None:
         original = getattr(Ledger, name)
@@ -100,8 +115,8 @@ def _inside(name: str) -> Callable[[Act], None]:
                 inside = False
 
         @contextmanager
-        def written(self: Store) -> Iterator[Any]:
-            with write(self) as connection:
+        def written(self: Store, *, fenced: bool = True) -> Iterator[Any]:
+            with write(self, fenced=fenced) as connection:
                 yield connection
                 if inside:
                     pass_by()
@@ -124,17 +139,19 @@ def _on_the_wire(pass_by: Act) -> None:
     Poster.post = post  # type: ignore[method-assign]
 
 
-_PLACES: dict[str, Callable[[Act], None]] = {
+PLACES: dict[str, Callable[[Act], None]] = {
+    "taken": after("take_lease"),
+    "renewing": _inside("keep_lease"),
     "beginning": _inside("begin"),
-    "recipients": _after("schedule"),
-    "worded": _after("keep_wording"),
-    "claimed": _after("claim"),
+    "recipients": after("schedule"),
+    "worded": after("keep_wording"),
+    "claimed": after("claim"),
     "wire": _on_the_wire,
     "answered": _before("settle"),
     "settling": _inside("settle"),
-    "settled": _after("settle"),
-    "lapsed": _after("expired"),
-    "reclaimed": _after("reclaim"),
+    "settled": after("settle"),
+    "lapsed": after("expired"),
+    "reclaimed": after("reclaim"),
     "recovering": _inside("recover"),
     "verdict": _inside("keep_check"),
 }
