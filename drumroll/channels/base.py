@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from drumroll.capability import Capability
+from drumroll.capability import Capability, Format
 from drumroll.errors import DrumrollError
 
 
@@ -19,12 +19,26 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes with a message: its bytes as they were approved, and the name that members see."""
+
+    name: str
+    content: bytes = field(repr=False)
+
+    @property
+    def is_image(self) -> bool:
+        """Whether platforms show it as a picture."""
+        return self.name.lower().endswith((".png", ".jpg", ".jpeg", ".gif"))
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One finished text for one recipient.
 
     `key` is derived from the delivery key and is the same on every attempt: platforms that honour a key get it.
     `due` and `sent_at` are ISO 8601 UTC strings of the planned instant and of this attempt; `number` is the
-    announcement's number or None.
+    announcement's number or None. `format` says how the text is written: in `text` nothing is markup and nobody is
+    mentioned, whatever stands in it. `pin` and `mention_all` are only set where the step asks for them.
     """
 
     key: str
@@ -36,6 +50,10 @@ class Message:
     sent_at: str
     recipient: Recipient
     text: str
+    format: Format = "text"
+    attachments: tuple[Attachment, ...] = ()
+    pin: bool = False
+    mention_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +64,32 @@ class Receipt:
     state: Literal["sent", "awaiting"] = "sent"
 
 
+Kind = Literal["permanent", "transient", "limited", "ambiguous"]
+
+
 class SendError(DrumrollError):
     """A send that did not succeed.
 
     `permanent`: do not try again. `transient`: certainly not delivered, try again after `retry_after` seconds (None:
-    the sender's own backoff). `ambiguous`: it may have arrived (a broken connection or a timeout after the request
-    went out); never blindly repeated. A `transient` one that is `doubtful` may have arrived too, but the platform
-    honours the key: the same message is sent again until its answer comes. Never put a secret or a URL with one into
-    the message.
+    the sender's own backoff). `limited`: certainly not delivered, and nothing else of this credential (with `group`:
+    to this group) will be before `retry_after` seconds are over (None: a minute). `ambiguous`: it may have arrived (a
+    broken connection or a timeout after the request went out); never blindly repeated. A `transient` one that is
+    `doubtful` may have arrived too, but the platform honours the key: the same message is sent again until its answer
+    comes. Never put a secret or a URL with one into the message.
     """
 
     def __init__(
         self,
         message: str,
         *,
-        kind: Literal["permanent", "transient", "ambiguous"],
+        kind: Kind,
         retry_after: float | None = None,
         doubtful: bool = False,
+        group: bool = False,
     ) -> None:
         super().__init__(message)
         self.kind = kind
+        self.group = group
         self.retry_after = retry_after
         self.doubtful = doubtful
 
@@ -80,7 +104,10 @@ class ChannelContext:
 
 @runtime_checkable
 class Channel(Protocol):
-    """One configured way into groups. Built once per run, opened before the first send, closed after the last."""
+    """One configured way into groups. Built once per run, opened before the first send, closed after the last.
+
+    Kinds inherit from it, for what only some of them can do.
+    """
 
     capability: Capability
 
@@ -94,9 +121,33 @@ class Channel(Protocol):
         """Hand one message over. Raises SendError."""
         ...
 
-    async def look_up(self, key: str) -> Receipt | None:
-        """Whether the message with this key arrived; only called when `capability.look_up`."""
+    async def look_up(self, key: str, to: Recipient) -> Receipt | None:
+        """Whether the message with this key arrived there; only called when `capability.look_up`."""
         ...
+
+    async def follow(self, message_id: str, to: Recipient) -> Receipt | None:  # noqa: ARG002 - for those that track
+        """What became of a message that awaits a tap: a receipt, or None while nobody knows. Raises SendError.
+
+        Only called when `capability.tracks`.
+        """
+        return None
+
+    async def remind(self, message_id: str, to: Recipient) -> None:
+        """Have the platform remind whoever has not tapped yet; only called when `capability.tracks`.
+
+        Raises SendError.
+        """
+
+    async def verify(self, to: Recipient | None) -> str:  # noqa: ARG002 - for those with a credential
+        """Try the credential (None) or the way into one group by a call that no member notices.
+
+        Returns what was found, in a few words. Raises DrumrollError with the remedy. Called when open.
+        """
+        return "it opens"
+
+    def bucket(self, to: Recipient) -> str:  # noqa: ARG002 - for those with rates
+        """Names the credential that pays for a message there: the same in every launch that uses it, and no secret."""
+        return ""
 
     async def close(self) -> None:
         """Release everything; safe to call twice."""

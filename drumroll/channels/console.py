@@ -3,13 +3,13 @@
 import sys
 
 from drumroll.capability import Capability
-from drumroll.channels.base import ChannelContext, Message, Receipt, SendError
+from drumroll.channels.base import Channel, ChannelContext, Message, Receipt, Recipient, SendError
 from drumroll.channels.text import check_fits, printable
 from drumroll.errors import DrumrollError
 from drumroll.launchfile.fields import Part
 
 
-class ConsoleChannel:
+class ConsoleChannel(Channel):
     """One block of plain text per message: a line with number, group and step, then the text."""
 
     class Options(Part):
@@ -42,7 +42,7 @@ class ConsoleChannel:
             return Receipt()
         raise SendError(f'channel "{self.name}": {problem}', kind="permanent")
 
-    async def look_up(self, key: str) -> Receipt | None:
+    async def look_up(self, key: str, to: Recipient) -> Receipt | None:  # noqa: ARG002 - asked like every kind
         """Raises DrumrollError: nobody knows what a terminal has shown."""
         raise DrumrollError(f'channel "{self.name}": a console cannot say whether {key} was printed')
 

@@ -5,13 +5,13 @@ from datetime import timedelta
 from pydantic import Field
 
 from drumroll.capability import Capability
-from drumroll.channels.base import ChannelContext, Message, Receipt
+from drumroll.channels.base import Channel, ChannelContext, Message, Receipt, Recipient
 from drumroll.channels.text import check_fits
 from drumroll.errors import DrumrollError
 from drumroll.launchfile.fields import Duration, Part, Text
 
 
-class HandOffChannel:
+class HandOffChannel(Channel):
     """Hands the text to the operator, who finds it in `drumroll today` and on the desk, `lead` before its instant.
 
     The ledger holds the text and the open task, so handing over twice changes nothing.
@@ -53,7 +53,7 @@ class HandOffChannel:
         check_fits(message, name=self.name, max_bytes=self.capability.max_bytes)
         return Receipt(state="awaiting")
 
-    async def look_up(self, key: str) -> Receipt | None:
+    async def look_up(self, key: str, to: Recipient) -> Receipt | None:  # noqa: ARG002 - asked like every kind
         """Raises DrumrollError: only the person who posts it knows."""
         raise DrumrollError(f'channel "{self.name}": only the operator knows whether {key} was posted; tick it off')
 

@@ -1,11 +1,16 @@
-"""One pool of connections that posts bytes and says what came back. Imports aiohttp: load it when a channel opens."""
+"""One pool of connections that sends bytes and says what came back. Imports aiohttp: load it when a channel opens."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
 
-from drumroll.channels.webhook_answer import Answer
+from drumroll.channels.answer import Answer, Broken
+from drumroll.channels.reach import Reach
 
 _MOST_READ = 64 * 1024
 # A receiver that closes an idle connection just as we write turns that send doubtful. Five seconds is a common
@@ -13,29 +18,48 @@ _MOST_READ = 64 * 1024
 _KEEP_IDLE = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """No answer. `connected`: bytes may have left us. `late`: time ran out. `mistrusted`: a bad certificate."""
-
-    connected: bool
-    late: bool = False
-    mistrusted: bool = False
-
-
 @dataclass(slots=True)
 class _Progress:
     connected: bool = False
 
 
-class Poster:
-    """Posts with at most `concurrency` requests under way, each for at most `timeout` seconds. Follows no redirects."""
+class _RefusedError(OSError):
+    """A name that leads where we do not go."""
 
-    def __init__(self, *, concurrency: int, timeout: float) -> None:
+
+class _Resolver(AbstractResolver):
+    """Looks names up and hands out only addresses that may be called: what was checked is what is connected to."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self._names = ThreadedResolver()
+
+    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
+        found = await self._names.resolve(host, port, family)
+        allowed = [each for each in found if self._reach.allows(host, each["host"])]
+        if found and not allowed:
+            raise _RefusedError(f"{host} leads to a private address")
+        return allowed
+
+    async def close(self) -> None:
+        await self._names.close()
+
+
+class Poster:
+    """Sends with at most `concurrency` requests under way, each for at most `timeout` seconds. Follows no redirects.
+
+    `reach` says which addresses may be called.
+    """
+
+    def __init__(self, *, concurrency: int, timeout: float, reach: Reach) -> None:
         trace = aiohttp.TraceConfig()
         trace.on_connection_create_end.append(_note_connection)
         trace.on_connection_reuseconn.append(_note_connection)
+        self._reach = reach
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=concurrency, keepalive_timeout=_KEEP_IDLE),
+            connector=aiohttp.TCPConnector(
+                limit=concurrency, keepalive_timeout=_KEEP_IDLE, resolver=_Resolver(reach), use_dns_cache=True
+            ),
             timeout=aiohttp.ClientTimeout(total=timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
             # Nothing to unpack: a small answer cannot grow into a large one.
@@ -44,18 +68,32 @@ class Poster:
             trace_configs=[trace],
         )
 
-    async def post(self, url: str, body: bytes, headers: dict[str, str]) -> Answer | Broken:
-        """The answer, or how it failed: as a value, for aiohttp's own errors quote the address."""
+    async def post(self, url: str, body: Any, headers: Mapping[str, str]) -> Answer | Broken:
+        """`request` with POST."""
+        return await self.request("POST", url, body, headers)
+
+    async def request(
+        self, method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Answer | Broken:
+        """The answer, or how it failed: as a value, for aiohttp's own errors quote the address.
+
+        `body` is bytes, or an `aiohttp.FormData` with files in it.
+        """
+        host = urlsplit(url).hostname or ""
+        if not self._reach.allows(host, host):
+            return Broken(connected=False, refused=True)
         progress = _Progress()
         try:
-            async with self._session.post(
-                url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=progress
+            async with self._session.request(
+                method, url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=progress
             ) as response:
-                return Answer(response.status, await _read_some(response), response.headers.get("Retry-After"))
+                named = {name.lower(): value for name, value in response.headers.items()}
+                return Answer(response.status, await _read_some(response), named.get("retry-after"), named)
         except aiohttp.ClientConnectorCertificateError:
             return Broken(connected=False, mistrusted=True)
         except (aiohttp.ClientError, OSError) as error:
-            return Broken(connected=progress.connected, late=isinstance(error, TimeoutError))
+            refused = isinstance(getattr(error, "os_error", error), _RefusedError)
+            return Broken(connected=progress.connected, late=isinstance(error, TimeoutError), refused=refused)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import Field
 
 from drumroll.capability import Capability
-from drumroll.channels.base import ChannelContext, Message, Receipt, SendError
+from drumroll.channels.base import Channel, ChannelContext, Message, Receipt, Recipient, SendError
 from drumroll.channels.text import as_record, check_fits
 from drumroll.launchfile.fields import Part, Text
 
@@ -26,7 +26,7 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _LINE_BREAKS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 
 
-class FileChannel:
+class FileChannel(Channel):
     """One line per message, in a fixed key order: the same run writes the same bytes.
 
     A key that is in the file already is not written again. Every send opens the file anew, so that it may be moved
@@ -68,7 +68,7 @@ class FileChannel:
             os.close(file)
         return Receipt(message_id=message.key)
 
-    async def look_up(self, key: str) -> Receipt | None:
+    async def look_up(self, key: str, to: Recipient) -> Receipt | None:  # noqa: ARG002 - asked like every kind
         """The receipt of the message with this key, or None when it is not in the file. Raises SendError."""
         os.close(await self._locked())
         return Receipt(message_id=key) if key in self._keys else None

@@ -14,6 +14,7 @@ KINDS: dict[str, str] = {
     "console": "drumroll.channels.console:ConsoleChannel",
     "file": "drumroll.channels.jsonl_file:FileChannel",
     "hand_off": "drumroll.channels.hand_off:HandOffChannel",
+    "telegram": "drumroll.channels.telegram:TelegramChannel",
     "webhook": "drumroll.channels.webhook:WebhookChannel",
 }
 

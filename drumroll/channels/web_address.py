@@ -2,6 +2,16 @@
 
 from urllib.parse import unquote, urlsplit
 
+from pydantic.config import JsonDict
+
+AS_ADDRESS: JsonDict = {
+    "type": "string",
+    "title": "web address",
+    "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^\\s/?#@]+(?:[/?#]\\S*)?$",
+    "patternErrorMessage": 'write it in full and without a login, like "https://bridge.example.org/announce"',
+    "examples": ["https://bridge.example.org/announce"],
+}
+
 
 def web_address(url: str) -> str:
     """`url` itself. ValueError, without quoting it, unless it is http(s) with a host."""

@@ -1,60 +1,35 @@
 """Posts every message as JSON to one address, signed after Standard Webhooks.
 
-The address comes from the operator's own launch file or environment, never from members, so private addresses are
-allowed: bridges usually run on the same machine. Redirects are not followed, so no receiver can send a message
-elsewhere.
+The address comes from the operator's own launch file or environment, never from members: this machine itself may be
+named in it, for bridges usually run there; see `reach` for other private addresses. Redirects are not followed, so no
+receiver can send a message elsewhere.
 """
 
 import json
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_validator
-from pydantic.config import JsonDict
 
-from drumroll.capability import Capability
-from drumroll.channels.base import ChannelContext, Message, Receipt, SendError
+from drumroll.capability import Capability, Rate
+from drumroll.channels.answer import Answer, broken_error
+from drumroll.channels.base import Channel, ChannelContext, Message, Receipt, Recipient, SendError
+from drumroll.channels.credentials import VariableName, credential, fingerprint
+from drumroll.channels.reach import Reach, is_loopback
 from drumroll.channels.standard_webhooks import signature, signing_key
 from drumroll.channels.text import as_record, check_fits
-from drumroll.channels.web_address import host_of, public_address, secret_parts, web_address
-from drumroll.channels.webhook_answer import Answer, read_answer
+from drumroll.channels.web_address import AS_ADDRESS, host_of, public_address, secret_parts, web_address
+from drumroll.channels.webhook_answer import read_answer
 from drumroll.errors import DrumrollError
 from drumroll.launchfile.fields import AS_STRETCH, Duration, Part
 
 if TYPE_CHECKING:
-    from drumroll.channels.http_post import Broken, Poster
+    from drumroll.channels.http_post import Poster
 
 
-def _variable(name: str) -> str:
-    if name.startswith("whsec_") or not (name.isascii() and name.isidentifier()):
-        raise ValueError("not the name of an environment variable; the value itself does not belong into the file")
-    return name
-
-
-VariableName = Annotated[
-    str,
-    AfterValidator(_variable),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "title": "environment variable",
-            "pattern": "^(?!whsec_)[A-Za-z_][A-Za-z0-9_]*$",
-            "patternErrorMessage": "name an environment variable; the value itself does not belong into the file",
-            "examples": ["BRIDGE_URL"],
-        }
-    ),
-]
-_AS_ADDRESS: JsonDict = {
-    "type": "string",
-    "title": "web address",
-    "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://[^\\s/?#@]+(?:[/?#]\\S*)?$",
-    "patternErrorMessage": 'write it in full and without a login, like "https://bridge.example.org/announce"',
-    "examples": ["https://bridge.example.org/announce"],
-}
-
-
-class WebhookChannel:
+class WebhookChannel(Channel):
     """POST `{"type": "drumroll.announcement", "timestamp", "data": {…}}`; the webhook-id is the message's key.
 
     `data` holds key, edition, step, occurrence, number, due, sent_at, group, member, text and the group's address.
@@ -71,7 +46,7 @@ class WebhookChannel:
             json_schema_extra={"oneOf": [{"required": ["url"]}, {"required": ["url_env"]}]},
         )
 
-        url: Annotated[str, AfterValidator(public_address), WithJsonSchema(_AS_ADDRESS)] | None = Field(
+        url: Annotated[str, AfterValidator(public_address), WithJsonSchema(AS_ADDRESS)] | None = Field(
             default=None, repr=False, description="The address, where it is no secret. Else `url_env`."
         )
         url_env: VariableName | None = Field(default=None, description="Environment variable that holds the address.")
@@ -108,7 +83,7 @@ class WebhookChannel:
             direct=True,
             timeout=options.timeout.total_seconds(),
             concurrency=options.concurrency,
-            per_minute=options.per_minute,
+            rates=() if options.per_minute is None else (Rate(options.per_minute),),
             daily_cap=options.daily_cap,
         )
 
@@ -130,11 +105,13 @@ class WebhookChannel:
         from drumroll.channels.http_post import Poster  # noqa: PLC0415 - aiohttp is slow to load; `check` never opens
 
         options = self._options
-        self._url = options.url or self._from_environment(str(options.url_env), web_address)
-        self._key = self._from_environment(options.secret_env, signing_key) if options.secret_env else None
+        self._url = options.url or self._read(str(options.url_env), web_address)
+        self._key = self._read(options.secret_env, signing_key) if options.secret_env else None
         self._who = f'channel "{self.name}": {host_of(self._url)}'
         self._secrets = secret_parts(self._url, self._context.environ.get(options.secret_env or "", ""))
-        self._poster = Poster(concurrency=options.concurrency, timeout=self.capability.timeout)
+        host = urlsplit(self._url).hostname or ""
+        reach = Reach.of(self._context.environ, *([host] if is_loopback(host) else ()))
+        self._poster = Poster(concurrency=options.concurrency, timeout=self.capability.timeout, reach=reach)
 
     async def send(self, message: Message) -> Receipt:
         """Post one message. Raises SendError; see `read_answer` for what which answer means.
@@ -150,14 +127,29 @@ class WebhookChannel:
         body = json.dumps(_payload(message), ensure_ascii=False, separators=(",", ":")).encode()
         answer = await self._poster.post(self._url, body, self._headers(message.key, body))
         if not isinstance(answer, Answer):
-            raise self._broken(answer)
+            raise broken_error(
+                answer, who=self._who, timeout=self.capability.timeout, idempotent=self.capability.idempotent
+            )
         return read_answer(
-            answer, key=message.key, who=self._who, idempotent=self.capability.idempotent, secrets=self._secrets
+            answer,
+            key=message.key,
+            who=self._who,
+            idempotent=self.capability.idempotent,
+            secrets=self._secrets,
+            rated=bool(self.capability.rates),
         )
 
-    async def look_up(self, key: str) -> Receipt | None:
+    async def look_up(self, key: str, to: Recipient) -> Receipt | None:  # noqa: ARG002 - asked like every kind
         """Raises DrumrollError: a webhook takes messages and answers no questions."""
         raise DrumrollError(f'channel "{self.name}": a webhook cannot say whether {key} arrived')
+
+    async def verify(self, to: Recipient | None) -> str:  # noqa: ARG002 - asked like every kind
+        """Its address and secret are there and well-formed; there is no call that no member notices."""
+        return f"{host_of(self._url)}: address and secret are there; a webhook has no harmless call, try `test-send`"
+
+    def bucket(self, to: Recipient) -> str:  # noqa: ARG002 - one address for every group
+        """The address pays, whoever it is for."""
+        return f"webhook:{fingerprint(self._url)}"
 
     async def close(self) -> None:
         """Close the connections."""
@@ -173,33 +165,8 @@ class WebhookChannel:
             headers["webhook-signature"] = signature(self._key, key, now, body)
         return headers
 
-    def _broken(self, broken: "Broken") -> SendError:
-        seconds = f"{self.capability.timeout:g} s"
-        if broken.mistrusted:
-            return SendError(f"{self._who} shows a certificate that does not verify; renew it", kind="permanent")
-        if not broken.connected:
-            what = f"let nobody in for {seconds}" if broken.late else "cannot be reached"
-            return SendError(f"{self._who} {what}; check the url and whether the receiver runs", kind="transient")
-        what = f"gave no answer for {seconds}" if broken.late else "broke the connection off"
-        if self.capability.idempotent:
-            again = f"{self._who} {what}; it is tried again with the same webhook-id"
-            return SendError(again, kind="transient", doubtful=True)
-        return SendError(
-            f"{self._who} {what}; it may have arrived: look into the group, then resolve it", kind="ambiguous"
-        )
-
-    def _from_environment(self, variable: str, read: Any) -> Any:
-        value = self._context.environ.get(variable, "")
-        where = f'channel "{self.name}"'
-        if not value:
-            raise DrumrollError(
-                f"environment variable {variable} is not set", where=where, remedy="set it and start again"
-            )
-        try:
-            return read(value)
-        except ValueError as error:
-            problem = str(error)
-        raise DrumrollError(f"environment variable {variable}: {problem}", where=where)
+    def _read(self, variable: str, read: Any) -> Any:
+        return credential(self._context, variable, read, where=f'channel "{self.name}"')
 
 
 def _payload(message: Message) -> dict[str, Any]:

@@ -1,21 +1,15 @@
 """What a webhook's answer means: arrived, certainly not arrived, or nobody knows. Pure: bytes in, verdict out."""
 
-import json
-import math
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from typing import Any
 
-from drumroll.channels.base import Receipt, SendError
-
-Kind = Literal["permanent", "transient", "ambiguous"]
+from drumroll.channels.answer import Answer, in_brackets, json_object, retry_after_seconds
+from drumroll.channels.base import Kind, Receipt, SendError
 
 # Rate limits inside a 200: WeCom 45009 and 45033, DingTalk 130101.
 _RATE_CODES = {"45009", "45033", "130101"}
 _RATE_WORDS = re.compile(r"\brate\b|ratelimit|too many|too fast|throttl|frequen|频|頻", re.IGNORECASE)
-_LONGEST_WAIT = 10 * 365 * 86400.0
 
 _REMEDIES = {
     401: "check the secret on both sides",
@@ -29,23 +23,27 @@ _NOT_TAKEN = {408, 425, 429, 503}
 _NEVER = {501, 505}
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One HTTP answer; `body` may be cut off, `retry_after` is that header as received."""
-
-    status: int
-    body: bytes
-    retry_after: str | None = None
-
-
-def read_answer(answer: Answer, *, key: str, who: str, idempotent: bool, secrets: tuple[str, ...] = ()) -> Receipt:
+def read_answer(
+    answer: Answer, *, key: str, who: str, idempotent: bool, secrets: tuple[str, ...] = (), rated: bool = False
+) -> Receipt:
     """The receipt in `answer`; its id is the body's `id`, else `key`. Raises SendError for everything but a clean 2xx.
 
     A 2xx whose JSON says `errcode` other than 0, `ok: false` or a non-empty `error` is an error: WeCom, DingTalk and
     Slack answer so. 500, 502, 504 and the like may come from a gateway after the message got through, so they are
     ambiguous unless the receiver drops repeated keys (`idempotent`). `secrets` are blotted out of the receiver's words.
+    With `rated` the receiver has one rate for all messages, and a refusal for haste is about all of them (`limited`);
+    else it may be about this group alone.
     """
-    said = _json_object(answer.body)
+    try:
+        return _receipt(answer, key, who, idempotent=idempotent, secrets=secrets)
+    except SendError as error:
+        if rated and error.kind == "transient" and (answer.status == 429 or answer.status < 300):
+            error.kind = "limited"
+        raise
+
+
+def _receipt(answer: Answer, key: str, who: str, *, idempotent: bool, secrets: tuple[str, ...]) -> Receipt:
+    said = json_object(answer.body)
     wait = retry_after_seconds(answer.retry_after, now=datetime.now(UTC))
     words = _words(said, secrets)
     status = answer.status
@@ -61,26 +59,6 @@ def read_answer(answer: Answer, *, key: str, who: str, idempotent: bool, secrets
     raise SendError(f"{who} answered {status}{words}; {remedy}", kind=kind, retry_after=wait, doubtful=doubtful)
 
 
-def retry_after_seconds(header: str | None, *, now: datetime) -> float | None:
-    """Seconds to wait, from `Retry-After` as seconds or HTTP date (RFC 9110, 10.2.3); never negative, at most 10 years.
-
-    None when there is none or it makes no sense.
-    """
-    if header is None:
-        return None
-    try:
-        seconds = float(header)
-    except ValueError:
-        try:
-            at = parsedate_to_datetime(header)
-        except (ValueError, OverflowError):
-            return None
-        seconds = (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds()
-    if not math.isfinite(seconds):
-        return None
-    return min(max(seconds, 0.0), _LONGEST_WAIT)
-
-
 def _meaning(status: int, *, idempotent: bool) -> tuple[Kind, str]:
     if status < 400:
         return "permanent", "redirects are not followed; put the address it leads to into the url"
@@ -93,27 +71,16 @@ def _meaning(status: int, *, idempotent: bool) -> tuple[Kind, str]:
     return "ambiguous", "it may have arrived; look into the group, then resolve it"
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return said if isinstance(said, dict) else {}
-
-
 def _is_error(said: dict[str, Any]) -> bool:
     code = said.get("errcode", 0)
     return code not in (0, "0", None) or said.get("ok") is False or bool(said.get("error"))
 
 
 def _words(said: dict[str, Any], secrets: tuple[str, ...]) -> str:
-    """The receiver's own words in brackets: one line, printable, at most 200 characters, no secret."""
+    """The receiver's own words in brackets."""
     parts = [said.get(name) for name in ("errcode", "error", "errmsg", "message", "description")]
     text = " ".join(str(part) for part in parts if isinstance(part, (str, int)) and not isinstance(part, bool))
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "…")
-    text = "".join(char if char.isprintable() else " " for char in text)[:200].strip()
-    return f" ({text})" if text else ""
+    return in_brackets(text, secrets)
 
 
 def _id(said: dict[str, Any]) -> str | None:

@@ -76,9 +76,13 @@ class Attempts:
         too_late = max(self._step.due + self._step.max_late, now) + 2 * PUNCTUAL
         return min(now + timedelta(seconds=wait), max(too_late, now + timedelta(seconds=_backoff(claim.attempts))))
 
-    def _message(self, claim: Claim) -> Message:
+    def recipient(self, claim: Claim) -> Recipient:
+        """Where the claimed row goes."""
         group = self._groups[claim.group]
         member_name = self._names.get(claim.member, claim.member) if claim.member else None
+        return Recipient(group.id, group.name, group.address, claim.member, member_name)
+
+    def _message(self, claim: Claim) -> Message:
         return Message(
             key=idempotency_key(claim.key),
             edition=claim.edition,
@@ -87,7 +91,7 @@ class Attempts:
             number=self._step.number,
             due=_iso(claim.due_at),
             sent_at=_iso(self._clock.now()),
-            recipient=Recipient(group.id, group.name, group.address, claim.member, member_name),
+            recipient=self.recipient(claim),
             text=self._text,
         )
 

@@ -107,7 +107,7 @@ class Outbox:
 
     async def _look_up(self, claim: Claim) -> Receipt | None:
         channel = await self._channels.get(claim.channel)
-        return await channel.look_up(idempotency_key(claim.key))
+        return await channel.look_up(idempotency_key(claim.key), self._attempts.recipient(claim))
 
     async def open_channels(self) -> None:
         """Open what the step goes out through; a channel that will not open is its deliveries' trouble, later."""
