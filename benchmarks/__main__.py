@@ -5,7 +5,7 @@ import importlib
 import json
 import sys
 
-BENCHMARKS = {name: f"benchmarks.{name}" for name in ("startup", "compile", "demo", "lateness")}
+BENCHMARKS = {name: f"benchmarks.{name}" for name in ("startup", "compile", "demo", "fanout", "lateness")}
 
 
 def main() -> int:

@@ -9,11 +9,15 @@ Format = Literal["text", "markdown"]
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `limit` messages in any `seconds`, of one credential or to one group of it."""
+    """At most `limit` messages in any `seconds`.
+
+    Of the one `credential` that all groups of a channel share, of the `robot` that a group has to itself, or to one
+    `group`.
+    """
 
     limit: int
     seconds: float = 60.0
-    per: Literal["credential", "group"] = "credential"
+    per: Literal["credential", "robot", "group"] = "credential"
 
 
 @dataclass(frozen=True, slots=True)

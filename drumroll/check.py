@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from drumroll.attachments import attached
 from drumroll.capability import Capability
 from drumroll.clock import current_clock
 from drumroll.errors import Finding, LaunchRefusedError, UsageError
@@ -92,12 +93,12 @@ def check_launch(
     *,
     file: Path,
     project: Path,
-    stored: Mapping[str, str] | None = None,
+    stored: Plan | None = None,
     opens: str | None = None,
     now: datetime | None = None,
     as_run: Callable[[Plan], Plan] | None = None,
 ) -> Checked:
-    """`check_file` for a launch that is loaded already; with `stored`, its template sources come from there alone."""
+    """`check_file` for a launch that is loaded already; with `stored`, its sources and attachments come from there."""
     if launch.locale not in LOCALES:
         findings.add(
             "name/locale", ("locale",), f'unknown locale "{launch.locale}"', did_you_mean(launch.locale, LOCALES)
@@ -107,8 +108,11 @@ def check_launch(
     known_waivers(launch, findings)
     fit = check_fit(launch, findings)
     launch = in_its_characters(launch)
-    collected = Collected(project, launch, findings, stored)
-    plan = compile_plan(launch, findings, template_for=collected.template_for, sources=collected.sources, opens=opens)
+    collected = Collected(project, launch, findings, None if stored is None else stored.templates)
+    files = attached(project, launch, findings) if stored is None else stored.files
+    plan = compile_plan(
+        launch, findings, template_for=collected.template_for, sources=collected.sources, files=files, opens=opens
+    )
     subject = None
     if plan is not None:
         plan = plan if as_run is None else as_run(plan)

@@ -20,6 +20,7 @@ from drumroll.ledger.model import Alarm
 from drumroll.operate.alarms import IN_THE_LEDGER, OF_A_ROUND, OF_RUNS, ONLY_THE_WATCH, alarms
 from drumroll.operate.board import edition_board
 from drumroll.operate.edition import Where
+from drumroll.operate.following import follow
 from drumroll.operate.story import log
 from drumroll.operate.watching import lately_ended, ledger_of, recover, running, sync
 from tasks.alarming import Bell
@@ -51,17 +52,18 @@ async def watch_once(
     await to_thread(_forget_ended, store, editions)
     for where in await to_thread(lately_ended, ledger, project, now=current_clock().now()):
         if where.edition not in opened:
+            await _follow(where)
             boards |= await _last_board(where)
     await _show(boards)
     return opened
 
 
 async def look_after(where: Where, of_runs: Sequence[Alarm] | None, bell: Bell) -> tuple[int, str]:
-    """One edition: engagement in, dead deliveries settled, alarms told; how many are open, and its board.
+    """One edition: engagement in, dead deliveries settled, taps noticed, alarms told; how many are open, and its board.
 
     `of_runs` is what is wrong with flow runs, of any edition; None when that is not known.
     """
-    found = [alarm for care in (_sync, _recover) if (alarm := await care(where)) is not None]
+    found = [alarm for care in (_sync, _recover, _follow) if (alarm := await care(where)) is not None]
     found += await to_thread(alarms, where, now=current_clock().now())
     kinds: Collection[str] = IN_THE_LEDGER | OF_A_ROUND
     if of_runs is not None:
@@ -118,6 +120,22 @@ async def _recover(where: Where) -> Alarm | None:
         what = f"deliveries that a dead process left cannot be settled: {error.message}"
         return Alarm(where.edition, "watch", "recover", what, error.remedy or "the next round tries again")
     return None
+
+
+async def _follow(where: Where) -> Alarm | None:
+    try:
+        found = await follow(where, current_clock())
+    except Exception as error:  # noqa: BLE001 - what a platform cannot be asked now, the next round asks
+        log.warning(
+            "%s: what waits for a tap: %s", where.edition, type(error).__name__, extra={"edition": where.edition}
+        )
+        return None
+    if not found.trouble:
+        return None
+    for why in found.trouble.values():
+        log.warning("%s: what waits for a tap: %s", where.edition, why, extra={"edition": where.edition})
+    what = f"it is not known who has confirmed what waits for a tap on {', '.join(sorted(found.trouble))}"
+    return Alarm(where.edition, "watch", "follow", what, "see why in the log of the watch")
 
 
 def _forget_ended(store: Ledger, editions: Sequence[Where]) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import small_launch
 from ledger_rows import EDITION as ANY_EDITION
 from ledger_rows import MINUTE, begin, new
 from ledger_rows import NOW as THEN
@@ -84,14 +85,57 @@ def test_a_message_that_is_tried_again_and_again_trips_once_it_is_late(tmp_path)
     assert kinds(where, HELLO + OVERDUE + SECOND) == {("retry", "hello/1")}
 
 
-def test_a_hand_off_that_nobody_ticks_off_trips_after_five_minutes(tmp_path):
+def test_a_hand_off_that_nobody_ticks_off_trips_after_ten_minutes_and_names_who_posts_it(tmp_path):
     where = halfway(tmp_path)
-    assert ("hand-off", "clue/1") not in kinds(where, CLUE + OVERDUE)
-    alarm = the(where, "hand-off", CLUE + OVERDUE + SECOND)
-    assert alarm.what == "No. 02 clue was to be posted by hand Thu 2027-03-04 12:00 UTC; 1 delivery not ticked off"
+    assert ("hand-off", "clue/1") not in kinds(where, CLUE + 10 * MINUTE)
+    alarm = the(where, "hand-off", CLUE + 10 * MINUTE + SECOND)
+    assert (
+        alarm.what == "No. 02 clue was to be posted by hand by Ann Thu 2027-03-04 12:00 UTC; 1 delivery not ticked off"
+    )
     assert f"drumroll today {EDITION}" in alarm.remedy
     where.open().done(f"{EDITION}/clue/1/two", by="Ann", now=CLUE)
-    assert ("hand-off", "clue/1") not in kinds(where, CLUE + OVERDUE + SECOND)
+    assert ("hand-off", "clue/1") not in kinds(where, CLUE + 10 * MINUTE + SECOND)
+
+
+def by_hand_with(monkeypatch, *options):
+    """The small launch, its hand-off channel with these options beside."""
+    written = "{kind: hand_off, lead: 30m, to: Ann}"
+    wanted = written.replace("}", "".join(f", {option}" for option in options) + "}")
+    monkeypatch.setattr(small_launch, "LAUNCH", small_launch.LAUNCH.replace(written, wanted))
+
+
+def test_each_channel_says_after_how_long_its_hand_offs_are_late(tmp_path, monkeypatch):
+    by_hand_with(monkeypatch, "remind_after: 2m")
+    where = halfway(tmp_path)
+    assert ("hand-off", "clue/1") not in kinds(where, CLUE + 2 * MINUTE)
+    assert ("hand-off", "clue/1") in kinds(where, CLUE + 2 * MINUTE + SECOND)
+
+
+def test_a_hand_off_that_is_still_not_ticked_off_goes_to_whoever_is_named_for_that(tmp_path, monkeypatch):
+    by_hand_with(monkeypatch, "escalate_to: Ben")
+    where = halfway(tmp_path)
+    assert ("escalation", "clue/1") not in kinds(where, CLUE + 30 * MINUTE)
+    late = CLUE + 30 * MINUTE + SECOND
+    assert the(where, "escalation", late).what.startswith("Ben: No. 02 clue was to be posted by hand by Ann")
+    assert ("hand-off", "clue/1") in kinds(where, late)
+    where.open().done(f"{EDITION}/clue/1/two", by="Ben", now=CLUE)
+    assert ("escalation", "clue/1") not in kinds(where, late)
+
+
+def test_without_anybody_named_there_is_no_second_alarm(tmp_path):
+    assert not any(kind == "escalation" for kind, _ in kinds(halfway(tmp_path), CLUE + timedelta(hours=9)))
+
+
+def test_what_waits_for_a_tap_is_never_to_be_posted_by_hand(tmp_path, monkeypatch):
+    tapped = "{kind: wecom_customer_group, corp_id_env: C, secret_env: S, sender: zhangsan}"
+    launch = small_launch.LAUNCH.replace("{kind: hand_off, lead: 30m, to: Ann}", tapped)
+    monkeypatch.setattr(small_launch, "LAUNCH", launch)
+    where = halfway(tmp_path)
+    assert ("tap", "clue/1") not in kinds(where, CLUE + OVERDUE)
+    alarm = the(where, "tap", CLUE + OVERDUE + SECOND)
+    assert alarm.what == "No. 02 clue was due Thu 2027-03-04 12:00 UTC; 1 delivery not confirmed by zhangsan"
+    assert "do not post it by hand" in alarm.remedy
+    assert not any(kind == "hand-off" for kind, _ in kinds(where, CLUE + timedelta(hours=9)))
 
 
 @pytest.mark.parametrize("state", ["unknown", "failed"])

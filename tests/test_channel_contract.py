@@ -20,8 +20,17 @@ from drumroll.channels.base import Channel, ChannelContext, Message, Receipt, Re
 from drumroll.channels.registry import KINDS, capability_for, channel_class, parse_options
 from drumroll.errors import DrumrollError
 from tests.channel_messages import message
+from tests.doubles.apprise_target import JsonTarget
+from tests.doubles.dingtalk import DingtalkDouble
+from tests.doubles.discord import DiscordDouble
 from tests.doubles.double import Double
+from tests.doubles.feishu import FeishuDouble
+from tests.doubles.matrix import MatrixDouble
+from tests.doubles.slack import SlackDouble
+from tests.doubles.smtp import SmtpDouble
 from tests.doubles.telegram import TelegramDouble
+from tests.doubles.wecom_api import WecomApiDouble
+from tests.doubles.wecom_robot import WecomRobotDouble
 from tests.webhook_sink import WebhookSink
 
 CANARY = "CANARYc2VjcmV0"
@@ -175,6 +184,107 @@ class DoubleHarness(Harness):
         self.double.then = "accept"
 
 
+class AppriseHarness(DoubleHarness):
+    kind = "apprise"
+    address = None
+
+    async def start(self) -> None:
+        self.double = JsonTarget()
+        await super().start()
+        self.environ["URLS"] = f"json://user:{CANARY}@127.0.0.1:{self.double.port}/{CANARY}/?-key={CANARY}"
+
+    def written(self) -> dict[str, Any]:
+        return {"url_env": "URLS"}
+
+    def arrived(self) -> list[dict[str, Any]]:
+        return [seen | {"text": re.sub("(?<=[@<])\u2060", "", seen["text"])} for seen in self.double.seen]
+
+
+class DingtalkHarness(DoubleHarness):
+    kind = "dingtalk"
+
+    async def start(self) -> None:
+        self.double = DingtalkDouble(tokens=[CANARY], secret=CANARY, per_minute=1000)
+        self.environ |= {"ROBOTS": f"https://oapi.dingtalk.com/robot/send?access_token={CANARY}", "SIGN": CANARY}
+        await super().start()
+
+    def written(self) -> dict[str, Any]:
+        return {"robots_env": "ROBOTS", "secret_env": "SIGN", "api": self.double.url}
+
+
+class EmailHarness(DoubleHarness):
+    kind = "email"
+    address = "list@example.org"
+    member = "u-7@example.org"
+
+    async def start(self) -> None:
+        self.double = SmtpDouble(login=("news@example.org", CANARY))
+        self.environ |= {"MAIL_USER": "news@example.org", "MAIL_PASSWORD": CANARY}
+        await super().start()
+
+    def written(self) -> dict[str, Any]:
+        login = {"user_env": "MAIL_USER", "password_env": "MAIL_PASSWORD", "security": "none"}
+        return {"host": "127.0.0.1", "port": self.double.port, "from": "Club <news@example.org>"} | login
+
+    @contextmanager
+    def broken(self) -> Iterator[None]:
+        self.double.then = f"end:554 5.7.1 Message rejected, {CANARY}"
+        yield
+        self.double.then = "accept"
+
+
+class FeishuHarness(DoubleHarness):
+    kind = "feishu"
+
+    async def start(self) -> None:
+        self.double = FeishuDouble(tokens=[CANARY], secret=CANARY, per_second=1000, per_minute=1000)
+        self.environ |= {"ROBOTS": f"https://open.feishu.cn/open-apis/bot/v2/hook/{CANARY}", "SIGN": CANARY}
+        await super().start()
+
+    def written(self) -> dict[str, Any]:
+        return {"robots_env": "ROBOTS", "secret_env": "SIGN", "api": self.double.url}
+
+
+class DiscordHarness(DoubleHarness):
+    kind = "discord"
+    address = None
+
+    async def start(self) -> None:
+        self.double = DiscordDouble(webhooks={"1": CANARY})
+        await super().start()
+        self.environ["WEBHOOKS"] = f"{self.double.url}/api/webhooks/1/{CANARY}"
+
+    def written(self) -> dict[str, Any]:
+        return {"webhooks_env": "WEBHOOKS", "api": f"{self.double.url}/api/v10"}
+
+
+class MatrixHarness(DoubleHarness):
+    kind = "matrix"
+    address = "!room:example.org"
+
+    async def start(self) -> None:
+        self.double = MatrixDouble(token=CANARY)
+        self.environ["TOKEN"] = CANARY
+        await super().start()
+
+    def written(self) -> dict[str, Any]:
+        return {"token_env": "TOKEN", "api": self.double.url}
+
+
+class SlackHarness(DoubleHarness):
+    kind = "slack"
+    address = "C0001"
+    member = "U7"
+
+    async def start(self) -> None:
+        self.double = SlackDouble(token=f"xoxb-{CANARY}")
+        self.environ["TOKEN"] = f"xoxb-{CANARY}"
+        await super().start()
+
+    def written(self) -> dict[str, Any]:
+        return {"token_env": "TOKEN", "api": f"{self.double.url}/api"}
+
+
 class TelegramHarness(DoubleHarness):
     kind = "telegram"
     address = "-1001"
@@ -189,7 +299,52 @@ class TelegramHarness(DoubleHarness):
         return {"token_env": "TOKEN", "api": self.double.url}
 
 
-_KINDS = (ConsoleHarness, FileHarness, HandOffHarness, TelegramHarness, WebhookHarness)
+class WecomCustomerGroupHarness(DoubleHarness):
+    kind = "wecom_customer_group"
+    address = "wrTAIPEI"
+    member = "wmu-7"
+
+    async def start(self) -> None:
+        self.double = WecomApiDouble(corp=f"ww{CANARY}", secret=CANARY)
+        self.environ |= {"CORP": f"ww{CANARY}", "APP_SECRET": CANARY}
+        await super().start()
+
+    def written(self) -> dict[str, Any]:
+        return {"corp_id_env": "CORP", "secret_env": "APP_SECRET", "sender": "zhangsan", "api": self.double.url}
+
+    def arrived(self) -> list[dict[str, Any]]:
+        return list(self.double.tasks.values())  # what the sender's app shows: members see nothing before the tap
+
+
+class WecomRobotHarness(DoubleHarness):
+    kind = "wecom_robot"
+
+    async def start(self) -> None:
+        self.double = WecomRobotDouble(keys=[CANARY], per_minute=1000)
+        address = f"https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key={CANARY}"
+        self.environ["ROBOTS"] = json.dumps({"room-1": address, "room-2": "key-2"})
+        await super().start()
+
+    def written(self) -> dict[str, Any]:
+        return {"robots_env": "ROBOTS", "api": self.double.url}
+
+
+_KINDS = (
+    AppriseHarness,
+    ConsoleHarness,
+    DingtalkHarness,
+    DiscordHarness,
+    EmailHarness,
+    FeishuHarness,
+    FileHarness,
+    HandOffHarness,
+    MatrixHarness,
+    SlackHarness,
+    TelegramHarness,
+    WebhookHarness,
+    WecomCustomerGroupHarness,
+    WecomRobotHarness,
+)
 HARNESSES = {harness.kind: harness for harness in _KINDS}
 
 
@@ -298,8 +453,12 @@ async def test_hostile_text_arrives_unchanged(harness: Harness, channel: Channel
         assert [seen["text"] for seen in harness.arrived()] == [HOSTILE[what]]
 
 
-async def test_a_single_member_can_be_addressed(harness: Harness, channel: Channel):
-    assert channel.capability.direct
+async def test_a_single_member_can_be_addressed_where_that_is_promised(harness: Harness, channel: Channel):
+    if not channel.capability.direct:
+        with pytest.raises(SendError, match="member") as caught:
+            await channel.send(harness.to_member())
+        assert caught.value.kind == "permanent"
+        return
     await channel.send(harness.to_member())
     if harness.observable:
         assert [seen["member"] for seen in harness.arrived()] == ["u-7"]

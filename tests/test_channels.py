@@ -70,7 +70,20 @@ def test_a_hand_off_needs_a_person_and_lead():
     assert capability_for("hand_off", parse_options("hand_off", {"lead": "2h"})).lead == timedelta(hours=2)
 
 
-@pytest.mark.parametrize("wrong", [{"lead": "soon"}, {"lead": timedelta(minutes=-1)}, {"to": ""}, {"max_bytes": 0}])
+def test_a_hand_off_reminds_after_ten_minutes_and_goes_to_another_after_thirty_where_one_is_named():
+    options = parse_options("hand_off", {})
+    assert (options.remind_after, options.escalate_after) == (timedelta(minutes=10), timedelta(minutes=30))
+    assert options.escalate_to is None
+
+
+def test_nobody_hears_of_a_hand_off_before_whoever_posts_it():
+    with pytest.raises(ValidationError, match="escalate_after comes after remind_after"):
+        parse_options("hand_off", {"remind_after": "1h", "escalate_to": "Ben"})
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"lead": "soon"}, {"lead": timedelta(minutes=-1)}, {"to": ""}, {"max_bytes": 0}, {"remind_after": "0m"}]
+)
 def test_a_hand_off_refuses_senseless_options(wrong):
     with pytest.raises(ValidationError):
         parse_options("hand_off", wrong)

@@ -362,6 +362,20 @@ def test_done_ticks_off_and_says_how_late(tmp_path, as_json, snapshot):
     assert ledger_of(tmp_path).delivery(CLUE_TWO).state == "sent"
 
 
+def test_a_proof_goes_on_record_with_the_tick(tmp_path, as_json, drumroll):
+    halfway(tmp_path)
+    code, document = as_json("done", CLUE_TWO, "--by", "Ann", "--proof", " https://example.org/shot.png ")
+    assert (code, document["proof"]) == (0, "https://example.org/shot.png")
+    [decided] = ledger_of(tmp_path).decisions(EDITION, CLUE_TWO)
+    assert (decided.choice, decided.by, decided.reason) == ("done", "Ann", "https://example.org/shot.png")
+
+
+def test_a_proof_is_printed_with_the_tick(tmp_path, drumroll):
+    halfway(tmp_path)
+    _, out, _ = drumroll("done", CLUE_TWO, "--by", "Ann", "--proof", "shot-7.png")
+    assert out == f"{CLUE_TWO}: sent, 10 m late, ticked off by Ann (shot-7.png)\n"
+
+
 def test_done_takes_the_login_name(tmp_path, drumroll, monkeypatch):
     halfway(tmp_path)
     monkeypatch.setenv("LOGNAME", "jonah")

@@ -145,6 +145,12 @@ def test_ticking_off_makes_an_awaiting_delivery_sent_at_that_moment(ledger):
     assert [(each.choice, each.by) for each in ledger.decisions(EDITION, key())] == [("done", "mei")]
 
 
+def test_the_proof_of_a_tick_is_its_reason(ledger):
+    settled(ledger, "awaiting")
+    ledger.done(key(), by="mei", proof="shot-7.png", now=NOW)
+    assert [each.reason for each in ledger.decisions(EDITION, key())] == ["shot-7.png"]
+
+
 def test_what_awaits_nobody_cannot_be_ticked_off(ledger):
     begin(ledger, new())
     with pytest.raises(LedgerError, match="cannot go from due to sent by done"):
@@ -169,3 +175,58 @@ def test_many_people_may_tick_off_at_the_same_moment(ledger):
         list(people.map(lambda group: ledger.done(key(group), by="mei", now=LATER), groups))
     assert ledger.counts(EDITION) == {"sent": 60}
     assert len(ledger.decisions(EDITION)) == 60
+
+
+def test_the_platform_may_say_when_it_went_out(ledger):
+    settled(ledger, "awaiting")
+    ledger.platform_result(key(), "sent", now=LATER, sent_at=NOW + MINUTE)
+    row = ledger.delivery(key())
+    assert (row.sent_at, row.lateness_ms, row.updated_at) == (NOW + MINUTE, 60_000, LATER)
+
+
+# Reminders.
+
+
+def reminded(ledger, minutes, **changes):
+    values = {"by": "drumroll", "wait": 10 * MINUTE, "most": 3, "now": NOW + minutes * MINUTE} | changes
+    return ledger.remind(key(), **values)
+
+
+def test_a_reminder_comes_once_after_its_wait_and_again_after_the_same(ledger):
+    settled(ledger, "awaiting")
+    assert [minute for minute in range(60) if reminded(ledger, minute)] == [10, 20, 30]
+    assert {each.choice for each in ledger.decisions(EDITION, key())} == {"reminded"}
+
+
+def test_after_an_outage_there_is_one_reminder_and_no_burst(ledger):
+    settled(ledger, "awaiting")
+    assert [minute for minute in (55, 56, 64, 65) if reminded(ledger, minute)] == [55, 65]
+
+
+def test_what_awaits_nobody_is_not_reminded_of(ledger):
+    settled(ledger, "awaiting")
+    ledger.done(key(), by="mei", now=NOW)
+    assert not reminded(ledger, 30)
+
+
+def test_nobody_is_reminded_while_a_brake_holds_the_edition_back(ledger):
+    settled(ledger, "awaiting")
+    ledger.set_brake(EDITION, by="mei", reason="rain", now=NOW)
+    assert not reminded(ledger, 30)
+    assert [each.choice for each in ledger.decisions(EDITION, key())] == []
+
+
+def test_what_is_handed_over_again_is_reminded_of_anew(ledger):
+    settled(ledger, "awaiting")
+    assert reminded(ledger, 10)
+    ledger.platform_result(key(), "failed", now=NOW + 11 * MINUTE)
+    ledger.resolve(key(), "resend", by="mei", reason="", now=NOW + 12 * MINUTE)
+    (claim,) = take(ledger, now=NOW + 12 * MINUTE, released=True)
+    ledger.settle([Settlement(claim, "awaiting")], now=NOW + 12 * MINUTE)
+    assert [minute for minute in range(12, 60) if reminded(ledger, minute)] == [22, 32, 42]
+
+
+def test_of_eight_watches_at_once_one_reminds(ledger):
+    settled(ledger, "awaiting")
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(lambda _: reminded(ledger, 10), range(8))) == 1

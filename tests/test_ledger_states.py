@@ -75,7 +75,8 @@ def tried(ledger, act, to):
     rows = ledger.deliveries(EDITION)
     claims = ledger.expired(EDITION, now=LATER)
     if act == "claim":
-        ledger.claim(EDITION, "welcome", 1, now=LATER, limit=100, lease=MINUTE)
+        for _ in ("due", "retry"):
+            ledger.claim(EDITION, "welcome", 1, now=LATER, limit=100, lease=MINUTE)
     elif act == "reclaim":
         ledger.reclaim(claims, now=LATER, lease=MINUTE)
     elif act == "settle":
@@ -83,6 +84,9 @@ def tried(ledger, act, to):
         ledger.settle([Settlement(claim, to, retry_at=retry_at) for claim in claims], now=LATER)
     elif act == "recover":
         ledger.recover(claims, to, now=LATER, reason="why")
+    elif act == "postpone":
+        later = {"channel": rows[0].channel, "released": False, "until": LATER, "why": "its rate"}
+        ledger.postpone(EDITION, "welcome", 1, now=LATER, **later)
     elif act == "set_aside":
         ledger.set_aside(EDITION, "welcome", 1, to=to, reason="why", now=LATER)
     for row in rows if act in ("resolve", "done", "platform", "take_back") else []:

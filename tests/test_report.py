@@ -161,6 +161,11 @@ def test_an_open_question_comes_with_the_command_that_answers_it(decided):
     assert "Posted by hand and ticked off: 1 by Ann." in questions
 
 
+def test_the_proof_of_a_tick_is_shown_as_it_is(decided):
+    decided.open().done(f"{EDITION}/clue/1/two", by="Ann", now=LATER, proof="<b>shot-7.png</b>")
+    assert f"{EDITION}/clue/1/two: <b>shot-7.png</b>" in page(decided).section("open")
+
+
 def test_only_a_rehearsal_says_that_it_was_one(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()

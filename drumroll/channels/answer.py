@@ -15,7 +15,7 @@ _LONGEST_WAIT = 10 * 365 * 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer; `body` may be cut off, `retry_after` is that header as received, `headers` have lower names."""
+    """One HTTP answer; `body` may be cut off, `retry_after` is that header; `headers` take names in any case."""
 
     status: int
     body: bytes

@@ -1,6 +1,7 @@
 """What every channel promises: one small class per platform, typed errors, receipts."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from drumroll.capability import Capability, Format
@@ -58,10 +59,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The platform's word that it took the message. `awaiting`: a person still has to act."""
+    """The platform's word that it took the message. `awaiting`: a person still has to act.
+
+    `sent_at` is when it went out (UTC), where the platform says that afterwards.
+    """
 
     message_id: str | None = None
     state: Literal["sent", "awaiting"] = "sent"
+    sent_at: datetime | None = None
 
 
 Kind = Literal["permanent", "transient", "limited", "ambiguous"]
@@ -128,6 +133,7 @@ class Channel(Protocol):
     async def follow(self, message_id: str, to: Recipient) -> Receipt | None:  # noqa: ARG002 - for those that track
         """What became of a message that awaits a tap: a receipt, or None while nobody knows. Raises SendError.
 
+        A permanent one says that the message reached nobody and never will; trouble with asking is never permanent.
         Only called when `capability.tracks`.
         """
         return None

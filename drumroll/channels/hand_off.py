@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from drumroll.capability import Capability
 from drumroll.channels.base import Channel, ChannelContext, Message, Receipt, Recipient
 from drumroll.channels.text import check_fits
 from drumroll.errors import DrumrollError
-from drumroll.launchfile.fields import Duration, Part, Text
+from drumroll.launchfile.fields import AS_STRETCH, Duration, Part, Text
 
 
 class HandOffChannel(Channel):
@@ -24,10 +24,31 @@ class HandOffChannel(Channel):
             default=timedelta(minutes=30), ge=timedelta(0), description="How long before its instant the text is ready."
         )
         to: Text | None = Field(default=None, description="Who of `team.staff` posts it. Without this: any operator.")
+        remind_after: Duration = Field(
+            default=timedelta(minutes=10),
+            gt=timedelta(0),
+            description="An alarm names who posts it, when it is not ticked off that long after its instant.",
+            json_schema_extra=AS_STRETCH,
+        )
+        escalate_after: Duration = Field(
+            default=timedelta(minutes=30),
+            gt=timedelta(0),
+            description="A second alarm names `escalate_to`, when it is still not ticked off then.",
+            json_schema_extra=AS_STRETCH,
+        )
+        escalate_to: Text | None = Field(
+            default=None, description="Who of `team.staff` sees to it then. Without this: there is no second alarm."
+        )
         max_bytes: int | None = Field(
             default=None, gt=0, description="Most UTF-8 bytes the platform takes in one post."
         )
         daily_cap: int | None = Field(default=None, gt=0, description="Most messages one group may get on a local day.")
+
+        @model_validator(mode="after")
+        def _reminded_first(self) -> "HandOffChannel.Options":
+            if self.escalate_to is not None and self.escalate_after <= self.remind_after:
+                raise ValueError("escalate_after comes after remind_after; write a longer escalate_after")
+            return self
 
     @staticmethod
     def capability_for(options: Options) -> Capability:

@@ -17,12 +17,17 @@ _SAFE = ("http://", "https://", "mailto:", "tel:")
 
 def to_html(text: str) -> str:
     """Whole HTML (paragraphs, lists, headings): for e-mail and Matrix. Links only to the web, to mail and to phones."""
+    return str(_PARSER.renderer.render(parsed(text), _PARSER.options, {})).strip()
+
+
+def parsed(text: str) -> list[Token]:
+    """The parser's tokens; a link to elsewhere than the web, mail or phones has lost its address."""
     tokens = _PARSER.parse(text)
     for token in tokens:
         for child in token.children or ():
             if child.type == "link_open" and not _is_safe(_href(child)):
                 child.attrs["href"] = ""
-    return str(_PARSER.renderer.render(tokens, _PARSER.options, {})).strip()
+    return tokens
 
 
 def to_telegram(text: str) -> str:
@@ -44,12 +49,14 @@ class Markup:
     """Markdown as lines of inline markup, for platforms without blocks.
 
     `marks` holds both sides of each mark ("" where the platform has none), `link(href, inner)` writes a link,
-    `plain(words)` escapes what is text. Headings become strong lines, list items lines with • or their number.
+    `plain(words)` escapes what is text, `verbatim(words)` what stands in code (None: as text). Headings become strong
+    lines, list items lines with • or their number.
     """
 
     marks: dict[str, tuple[str, str]]
     link: Callable[[str, str], str]
     plain: Callable[[str], str]
+    verbatim: Callable[[str], str] | None = None
     _numbers: list[Iterator[int] | None] = field(default_factory=list)
 
     def write(self, text: str) -> str:
@@ -59,12 +66,15 @@ class Markup:
     def _side(self, mark: str, side: Literal[0, 1]) -> str:
         return self.marks.get(mark, ("", ""))[side]
 
+    def _code(self, words: str) -> str:
+        return (self.verbatim or self.plain)(words)
+
     def _block(self, token: Token) -> str:
         kind = token.type
         if kind == "inline":
             return self._inline(token.children or ())
         if kind in {"fence", "code_block"}:
-            return self._side("pre", 0) + self.plain(token.content.rstrip("\n")) + self._side("pre", 1) + "\n\n"
+            return self._side("pre", 0) + self._code(token.content.rstrip("\n")) + self._side("pre", 1) + "\n\n"
         if kind.endswith(("_list_open", "_list_close", "_item_open")):
             return self._list(token)
         return {
@@ -98,7 +108,7 @@ class Markup:
                 href, inner = links.pop(), pieces.pop()
                 pieces[-1] += self.link(href, inner) if _is_safe(href) else inner
             elif token.type == "code_inline":
-                pieces[-1] += self._side("code", 0) + self.plain(token.content) + self._side("code", 1)
+                pieces[-1] += self._side("code", 0) + self._code(token.content) + self._side("code", 1)
             elif side in {"open", "close"}:
                 pieces[-1] += self._side(mark, 0 if side == "open" else 1)
             else:

@@ -11,11 +11,20 @@ from drumroll.errors import DrumrollError
 from drumroll.launchfile.fields import Part
 
 KINDS: dict[str, str] = {
+    "apprise": "drumroll.channels.apprise_url:AppriseChannel",
     "console": "drumroll.channels.console:ConsoleChannel",
+    "dingtalk": "drumroll.channels.dingtalk:DingtalkChannel",
+    "discord": "drumroll.channels.discord:DiscordChannel",
+    "email": "drumroll.channels.email_smtp:EmailChannel",
+    "feishu": "drumroll.channels.feishu:FeishuChannel",
     "file": "drumroll.channels.jsonl_file:FileChannel",
     "hand_off": "drumroll.channels.hand_off:HandOffChannel",
+    "matrix": "drumroll.channels.matrix:MatrixChannel",
+    "slack": "drumroll.channels.slack:SlackChannel",
     "telegram": "drumroll.channels.telegram:TelegramChannel",
     "webhook": "drumroll.channels.webhook:WebhookChannel",
+    "wecom_customer_group": "drumroll.channels.wecom_customer_group:WecomCustomerGroupChannel",
+    "wecom_robot": "drumroll.channels.wecom_robot:WecomRobotChannel",
 }
 
 

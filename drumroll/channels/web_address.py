@@ -1,5 +1,7 @@
 """Web addresses: which we accept, and what of them may be shown."""
 
+import re
+from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
 from pydantic.config import JsonDict
@@ -11,6 +13,10 @@ AS_ADDRESS: JsonDict = {
     "patternErrorMessage": 'write it in full and without a login, like "https://bridge.example.org/announce"',
     "examples": ["https://bridge.example.org/announce"],
 }
+
+# ASCII only: in Chinese text the next sentence follows an address without a blank. What closes a sentence or a bracket
+# around the address is none of it.
+_IN_TEXT = re.compile(r"https?://[\w./?#@!$&*+,;:=%~()\[\]'-]*[\w/#$&+=%~-]", re.ASCII)
 
 
 def web_address(url: str) -> str:
@@ -48,3 +54,19 @@ def secret_parts(url: str, secret: str) -> tuple[str, ...]:
     login = [parts.username or "", parts.password or ""]
     found = [url, parts.query, *query, *path, *login, secret, secret.removeprefix("whsec_")]
     return tuple({form for part in found for form in (part, unquote(part)) if len(form) >= 4})
+
+
+def pieces(text: str) -> Iterator[tuple[str, bool]]:
+    """`text` in pieces that are none of them empty, each with whether it is a web address."""
+    end = 0
+    for found in _IN_TEXT.finditer(text):
+        start, close = found.span()
+        # https://en.wikipedia.org/wiki/Drum_(container) owns its last bracket.
+        if text[close : close + 1] == ")" and found.group().count("(") > found.group().count(")"):
+            close += 1
+        if start > end:
+            yield text[end:start], False
+        yield text[start:close], True
+        end = close
+    if end < len(text):
+        yield text[end:], False

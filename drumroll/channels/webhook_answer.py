@@ -44,16 +44,16 @@ def read_answer(
 
 def _receipt(answer: Answer, key: str, who: str, *, idempotent: bool, secrets: tuple[str, ...]) -> Receipt:
     said = json_object(answer.body)
+    status = answer.status
+    if 200 <= status < 300 and not _is_error(said):
+        return Receipt(message_id=_id(said) or key)
     wait = retry_after_seconds(answer.retry_after, now=datetime.now(UTC))
     words = _words(said, secrets)
-    status = answer.status
     if 200 <= status < 300:
-        if _is_error(said):
-            rate = str(said.get("errcode")) in _RATE_CODES or _RATE_WORDS.search(words) is not None
-            kind: Kind = "transient" if rate else "permanent"
-            remedy = "slow down" if rate else "see what the receiver asks for"
-            raise SendError(f"{who} answered {status}, but with an error{words}; {remedy}", kind=kind, retry_after=wait)
-        return Receipt(message_id=_id(said) or key)
+        rate = str(said.get("errcode")) in _RATE_CODES or _RATE_WORDS.search(words) is not None
+        meant: Kind = "transient" if rate else "permanent"
+        remedy = "slow down" if rate else "see what the receiver asks for"
+        raise SendError(f"{who} answered {status}, but with an error{words}; {remedy}", kind=meant, retry_after=wait)
     kind, remedy = _meaning(status, idempotent=idempotent)
     doubtful = kind == "transient" and status not in _NOT_TAKEN
     raise SendError(f"{who} answered {status}{words}; {remedy}", kind=kind, retry_after=wait, doubtful=doubtful)

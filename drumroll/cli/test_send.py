@@ -60,7 +60,8 @@ def test_send(launch: str, step: str, to: str, by: str | None, ledger: str | Non
     elif is_by_hand(plan, group):
         say(f"to post by hand in {group.name}:\n\n{text}")
     else:
-        say(f"{planned.id} was sent to {group.name} ({group.id}) through {group.channel}")
+        done = "was sent" if receipt.state == "sent" else "waits for somebody's tap to go"
+        say(f"{planned.id} {done} to {group.name} ({group.id}) through {group.channel}")
 
 
 def _found(launch: str, ledger: str | None) -> tuple[Plan, str, "Ledger | None"]:

@@ -27,8 +27,8 @@ def today(launch: str | None, everything: bool, ledger: str | None, as_json: boo
     LAUNCH is an edition, or a launch (its newest edition); without it, all that were not aborted. JSON: `items`, each
     with `key, edition, step, number, group, group_name, member, due, state` (awaiting: post it; due: its text is a
     preview; held: it needs a decision), `overdue_seconds` (of what awaits; else 0), `text` (null when there is none to
-    show) and `note` (null, or why: a fact not told yet, or what it was held for). Nothing is previewed from behind a
-    gate that has not passed, and no text before the facts in it are told.
+    show) and `note` (null, or why: a fact not told yet, what it was held for, or who confirms it in a platform's app).
+    Nothing is previewed from behind a gate that has not passed, and no text before the facts in it are told.
     """
     from drumroll.clock import current_clock
     from drumroll.ledger.ledger import open_ledger
@@ -58,12 +58,15 @@ def today(launch: str | None, everything: bool, ledger: str | None, as_json: boo
 @click.command()
 @click.argument("keys", nargs=-1, required=True, metavar="KEY…")
 @click.option("--by", metavar="NAME", help="Who posted it (default: your login name).")
+@click.option("--proof", metavar="TEXT", default="", help="What shows it: a link, the name of a screenshot.")
 @ledger_option
 @json_option
-def done(keys: tuple[str, ...], by: str | None, ledger: str | None, as_json: bool) -> None:
+def done(keys: tuple[str, ...], by: str | None, proof: str, ledger: str | None, as_json: bool) -> None:
     """Tick off what has been posted by hand; `drumroll today` lists the keys. All of them or, on an error, none.
 
-    JSON: `by`, and `done`, each with `key, state, sent, lateness_ms`.
+    The proof goes on record with the tick, and into the report.
+
+    JSON: `by`, `proof` (null without) and `done`, each with `key, state, sent, lateness_ms`.
     """
     from drumroll.cli.nudging import nudge
     from drumroll.clock import current_clock
@@ -78,7 +81,7 @@ def done(keys: tuple[str, ...], by: str | None, ledger: str | None, as_json: boo
     for key in wanted:
         _check_awaiting(store.delivery(key))
     for key in wanted:
-        store.done(key, by=who, now=current_clock().now())
+        store.done(key, by=who, proof=proof.strip(), now=current_clock().now())
     rows = [store.delivery(key) for key in wanted]
     for edition in dict.fromkeys(row.edition for row in rows):
         nudge(edition, url)
@@ -87,10 +90,11 @@ def done(keys: tuple[str, ...], by: str | None, ledger: str | None, as_json: boo
             {"key": row.key, "state": row.state, "sent": iso(row.sent_at), "lateness_ms": row.lateness_ms}
             for row in rows
         ]
-        print_json({"by": who, "done": ticked})
+        print_json({"by": who, "proof": proof.strip() or None, "done": ticked})
         return
     for row in rows:
-        say(f"{row.key}: sent, {lateness(row.lateness_ms or 0)}, ticked off by {who}")
+        shown = f" ({proof.strip()})" if proof.strip() else ""
+        say(f"{row.key}: sent, {lateness(row.lateness_ms or 0)}, ticked off by {who}{shown}")
 
 
 def _may_need_hands(store: Any, edition: EditionRow) -> bool:

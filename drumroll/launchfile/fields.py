@@ -108,6 +108,13 @@ def template_name(name: str) -> str:
     return name
 
 
+def project_path(path: str) -> str:
+    """A file's path in the project directory, which never leads out of it."""
+    if "\\" in path or path.startswith("/") or any(part in {"", ".", ".."} for part in path.split("/")):
+        raise ValueError(f'"{path}" is no file of the project; name one below its folder, like images/poster.png')
+    return path
+
+
 # What editors are told of these types (drumroll/launchfile/schema.py): `title` is the type's name in the reference, the
 # pattern takes what the functions above take and refuses what a pattern can. Readers of JSON Schema use different
 # dialects of regular expressions, so there is no \w here (ASCII alone in JavaScript) and no look-behind.
@@ -177,6 +184,11 @@ _AS_TEMPLATE: JsonDict = {
     "patternErrorMessage": "name a file below templates/<locale>/, like nurture/three-checks",
     "examples": ["nurture/three-checks"],
 }
+_AS_PROJECT_PATH: JsonDict = _AS_TEMPLATE | {
+    "title": "path",
+    "patternErrorMessage": "name a file below the project's folder, like images/poster.png",
+    "examples": ["images/poster.png"],
+}
 _AS_TEXT: JsonDict = {"type": "string", "title": "text", "pattern": "\\S", "patternErrorMessage": "write something"}
 
 Duration = Annotated[
@@ -193,5 +205,6 @@ PlainNumber = Annotated[float, BeforeValidator(plain_number)]
 Slug = Annotated[str, StringConstraints(pattern=SLUG, max_length=64), WithJsonSchema(_AS_SLUG)]
 TimeZone = Annotated[str, AfterValidator(known_zone), WithJsonSchema(_AS_ZONE)]
 Word = Annotated[str, AfterValidator(template_word), WithJsonSchema(_AS_WORD)]
+ProjectPath = Annotated[str, AfterValidator(project_path), WithJsonSchema(_AS_PROJECT_PATH)]
 TemplateName = Annotated[str, AfterValidator(template_name), WithJsonSchema(_AS_TEMPLATE)]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True), WithJsonSchema(_AS_TEXT)]

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StrictBool, WithJsonSchema
 
+from drumroll.capability import Format
 from drumroll.launchfile.community import Community, Product, Team
 from drumroll.launchfile.fields import (
     AS_LOCAL_TIME,
@@ -13,6 +14,7 @@ from drumroll.launchfile.fields import (
     Number,
     Part,
     PlainNumber,
+    ProjectPath,
     Slug,
     Stretch,
     TemplateName,
@@ -74,6 +76,18 @@ class Step(Part):
     vars: dict[Word, VarValue] = Field(
         default={},
         description='Words, numbers and points in time (`{at: "D+1 20:00"}`), as `vars.<word>` in the template.',
+    )
+    format: Format = Field(
+        default="text",
+        exclude_if=lambda of: of == "text",  # these four: a launch without them keeps the hash it always had
+        description="How the text is written. In `text` nothing is markup and nobody is mentioned.",
+    )
+    attach: tuple[ProjectPath, ...] = Field(
+        default=(), exclude_if=lambda files: not files, description="Pictures and files that go with it."
+    )
+    pin: StrictBool = Field(default=False, exclude_if=lambda asked: not asked, description="Pin it, where the bot may.")
+    mention_all: StrictBool = Field(
+        default=False, exclude_if=lambda asked: not asked, description="Mention everyone (@all), where the bot may."
     )
     on_late: OnLate | None = Field(
         default=None,

@@ -1,18 +1,22 @@
 """What happens to a delivery beside the sending path: set aside by rule, decided by a person, told by the platform."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, insert, select, update
 
 from drumroll.errors import LedgerError
 from drumroll.ledger import states
+from drumroll.ledger.brakes import sends_nothing
 from drumroll.ledger.listings import find
 from drumroll.ledger.model import Choice, DeliveryRow, State
 from drumroll.ledger.rows import lateness, released_is
 from drumroll.ledger.store import LedgerPart
 from drumroll.ledger.tables import decision, delivery
+
+REMINDED = "reminded"
+"""The choice under which a reminder stands in the audit log."""
 
 
 class Acts(LedgerPart):
@@ -72,28 +76,54 @@ class Acts(LedgerPart):
             _move(connection, row, new, now, change)
             connection.execute(insert(decision).values(_decided(row, choice, by, reason, now)))
 
-    def done(self, key: str, *, by: str, now: datetime) -> None:
-        """A person did what an `awaiting` delivery asked for: it is sent. LedgerError when it does not await anyone."""
+    def done(self, key: str, *, by: str, now: datetime, proof: str = "") -> None:
+        """A person did what an `awaiting` delivery asked for: it is sent. LedgerError when it does not await anyone.
+
+        `proof` (a link, the name of a screenshot) is kept as the decision's reason.
+        """
         with self._store.write() as connection:
             row = find(connection, key, lock=True)
             states.require(key, "done", row.state, "sent")
             _move(connection, row, "sent", now, {"sent_at": now, "lateness_ms": lateness(now, row.due_at)})
-            connection.execute(insert(decision).values(_decided(row, "done", by, "", now)))
+            connection.execute(insert(decision).values(_decided(row, "done", by, proof, now)))
 
     def platform_result(
-        self, key: str, to: Literal["sent", "failed", "skipped"], *, now: datetime, reason: str | None = None
+        self,
+        key: str,
+        to: Literal["sent", "failed", "skipped"],
+        *,
+        now: datetime,
+        reason: str | None = None,
+        sent_at: datetime | None = None,
     ) -> None:
-        """What the platform says became of an `awaiting` delivery (a member tapped, refused or let it lapse)."""
+        """What the platform says became of an `awaiting` delivery (a member tapped, refused or let it lapse).
+
+        `sent_at` is when it went out, where the platform says so (default: `now`).
+        """
         with self._store.write() as connection:
             row = find(connection, key, lock=True)
             states.require(key, "platform", row.state, to)
-            arrived = to == "sent"
-            change = {
-                "error": reason,
-                "sent_at": now if arrived else None,
-                "lateness_ms": lateness(now, row.due_at) if arrived else None,
-            }
-            _move(connection, row, to, now, change)
+            at = (sent_at or now) if to == "sent" else None
+            lateness_ms = lateness(at, row.due_at) if at else None
+            _move(connection, row, to, now, {"error": reason, "sent_at": at, "lateness_ms": lateness_ms})
+
+    def remind(self, key: str, *, by: str, wait: timedelta, most: int, now: datetime) -> bool:
+        """Whether the one that an `awaiting` delivery waits for is to be reminded now; then that is on record already.
+
+        At most `most` times in all, `wait` after it was handed over and after one another, and of two that ask at once
+        one gets the word. Never while a brake holds the edition back, nor in a ledger that is only a copy.
+        """
+        with self._store.write() as connection:
+            row = find(connection, key, lock=True)
+            if row.state != "awaiting" or sends_nothing(connection, self._store, row.edition):
+                return False
+            of_row = (decision.c.edition == row.edition, decision.c.subject == key, decision.c.choice == REMINDED)
+            since = row.updated_at or row.due_at
+            told = [at for at in connection.scalars(select(decision.c.at).where(*of_row)) if at >= since]
+            if len(told) >= most or now < max(told, default=since) + wait:
+                return False
+            connection.execute(insert(decision).values(_decided(row, REMINDED, by, "", now)))
+        return True
 
 
 def _move(connection: Connection, row: DeliveryRow, new: State, now: datetime, change: dict[str, Any]) -> None:

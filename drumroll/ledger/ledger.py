@@ -17,6 +17,7 @@ from drumroll.ledger.home import Homes
 from drumroll.ledger.leases import Leases
 from drumroll.ledger.listings import Listings
 from drumroll.ledger.outbox import Outbox
+from drumroll.ledger.permits import Permits
 from drumroll.ledger.records import Records
 from drumroll.ledger.store import Store, parse_url
 
@@ -25,7 +26,19 @@ _lock = threading.Lock()
 
 
 class Ledger(
-    Editions, EditionLeases, Changes, Outbox, Leases, Acts, Listings, Records, Engagement, Alarms, Brakes, Homes
+    Editions,
+    EditionLeases,
+    Changes,
+    Outbox,
+    Leases,
+    Acts,
+    Listings,
+    Records,
+    Engagement,
+    Alarms,
+    Brakes,
+    Homes,
+    Permits,
 ):
     """One open ledger; safe to use from several threads, not across a fork.
 

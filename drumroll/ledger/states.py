@@ -7,6 +7,8 @@
     reclaim    sending    sending
     settle     sending    sent, awaiting, retry, sending, failed, unknown
     recover    sending    sent, unknown
+    postpone   due        retry
+    postpone   retry      retry
     set_aside  due        held, skipped, cancelled
     set_aside  retry      held, skipped, cancelled
     set_aside  held       cancelled
@@ -20,6 +22,7 @@
 `sent`, `unknown`, `failed`, `skipped` and `cancelled` are final: the program leaves them alone, and only a person's
 `resolve` reopens the two that are open questions. `reclaim` and `recover` wait for the lease to end; a settlement to
 `sending` sets that end: what may have arrived on a platform that honours keys stays in doubt until it is asked again.
+`postpone` is for a platform's rate: nobody tried, so no attempt is counted.
 `take_back` is part of a person's change of the plan: what was handed to somebody ahead of time, and whose instant is
 still to come, is handed over again in other words.
 `failed` may be sent again because a permanent error says that nothing arrived; `cancelled` and `skipped` may not.
@@ -30,7 +33,9 @@ from typing import Literal
 from drumroll.errors import LedgerError
 from drumroll.ledger.model import Choice, State
 
-Act = Literal["claim", "reclaim", "settle", "recover", "set_aside", "resolve", "done", "platform", "take_back"]
+Act = Literal[
+    "claim", "reclaim", "settle", "recover", "postpone", "set_aside", "resolve", "done", "platform", "take_back"
+]
 
 STATES: tuple[State, ...] = (
     "due",
@@ -51,6 +56,7 @@ MOVES: dict[Act, dict[State, tuple[State, ...]]] = {
     "reclaim": {"sending": ("sending",)},
     "settle": {"sending": ("sent", "awaiting", "retry", "sending", "failed", "unknown")},
     "recover": {"sending": ("sent", "unknown")},
+    "postpone": {"due": ("retry",), "retry": ("retry",)},
     "set_aside": {
         "due": ("held", "skipped", "cancelled"),
         "retry": ("held", "skipped", "cancelled"),

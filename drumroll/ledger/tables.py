@@ -240,6 +240,38 @@ class Alarm(Base, table=True):
     cleared_at: datetime | None = None
 
 
+class Bucket(Base, table=True):
+    """One credential of a platform, or one group on it: its row is the lock under which permits are given."""
+
+    __tablename__ = "bucket"
+
+    name: str = Field(primary_key=True)
+    refused_until: datetime | None = None
+    why: str = Field(default="", sa_type=Text)
+
+
+class Permit(Base, table=True):
+    """One message of a bucket: `at` is when the platform had it, and while it is on its way the latest it can be."""
+
+    __tablename__ = "permit"
+    __table_args__ = (Index("ix_permit_bucket_at", "bucket", "at"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    bucket: str
+    edition: str
+    at: datetime
+
+
+class BucketWait(Base, table=True):
+    """An edition that was refused a permit and comes back: others leave it its share."""
+
+    __tablename__ = "bucket_wait"
+
+    bucket: str = Field(primary_key=True)
+    edition: str = Field(primary_key=True)
+    until: datetime
+
+
 edition = Base.metadata.tables["edition"]
 edition_lease = Base.metadata.tables["edition_lease"]
 plan_version = Base.metadata.tables["plan_version"]
@@ -252,3 +284,6 @@ brake = Base.metadata.tables["brake"]
 home = Base.metadata.tables["home"]
 alarm = Base.metadata.tables["alarm"]
 decision = Base.metadata.tables["decision"]
+bucket = Base.metadata.tables["bucket"]
+permit = Base.metadata.tables["permit"]
+bucket_wait = Base.metadata.tables["bucket_wait"]

@@ -1,8 +1,7 @@
 """What is wrong with an edition, each kind a small function over the ledger; quiet as long as things go their way."""
 
 import shlex
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -11,6 +10,7 @@ from zoneinfo import ZoneInfo
 from drumroll.ledger.ledger import Ledger
 from drumroll.ledger.model import Alarm, DeliveryRow, EditionRow, GateCheckRow
 from drumroll.metrics.leaving import LEAST, WINDOW, spikes, windows
+from drumroll.operate.duties import OVERDUE, Duty, duties_of
 from drumroll.operate.edition import Where
 from drumroll.operate.reading import post_of, reading_of
 from drumroll.operate.story import awaited
@@ -18,8 +18,6 @@ from drumroll.operate.waking import coming_beat
 from drumroll.plan.model import Plan, PlannedStep
 from drumroll.words.phrases import LOCALES, short_label
 
-OVERDUE = timedelta(minutes=5)
-"""A message or a hand-off that is not out by then; a worker that takes longer to come is not there."""
 SILENCE = timedelta(minutes=15)
 """How long after a planned announcement nothing may have reached anybody: a shorter stop is caught up (lateness.py)."""
 LONG_HELD = timedelta(hours=1)
@@ -41,6 +39,11 @@ class Look:
     def checks(self) -> dict[str, GateCheckRow]:
         """The latest reading of every gate that was read, by phase."""
         return {check.phase: check for check in self.ledger.checks(self.edition.id)}
+
+    @cached_property
+    def duties(self) -> Mapping[str, Duty]:
+        """What each channel asks of a person, where it asks something."""
+        return duties_of(self.plan)
 
     @cached_property
     def reached(self) -> list[str]:
@@ -65,12 +68,24 @@ class Look:
         found = self.ledger.deliveries(self.edition.id, state=state)  # type: ignore[arg-type]
         return (row for row in found if row.phase in self.reached)
 
+    def waiting(self, *, taps: bool, after: Callable[[Duty], timedelta]) -> Iterator[DeliveryRow]:
+        """What awaits a person's tap, or their hands, for longer than `after` its instant."""
+        theirs = {name: after(duty) for name, duty in self.duties.items() if duty.taps == taps}
+        late = (row for row in self.rows("awaiting") if row.channel in theirs)
+        return (row for row in late if self.now - row.due_at > theirs[row.channel])
+
     def per_step(self, kind: str, rows: Iterable[DeliveryRow], says: str, remedy: str) -> Iterator[Alarm]:
-        """One alarm for each step among `rows`; `says` takes `{step}`, `{due}` and `{many}`, as does `remedy`."""
-        of_step = Counter((row.step, row.occurrence, row.due_at) for row in rows)
-        for (step, occurrence, due), count in sorted(of_step.items(), key=lambda each: each[0][2]):
-            many = f"{count} {'delivery' if count == 1 else 'deliveries'}"
+        """One alarm a step of `rows`; `says` and `remedy` take `{step}`, `{due}`, `{many}`, `{by}`, `{to}`."""
+        of_step: dict[tuple[datetime, str, int], list[DeliveryRow]] = {}
+        for row in rows:
+            of_step.setdefault((row.due_at, row.step, row.occurrence), []).append(row)
+        for (due, step, occurrence), found in sorted(of_step.items(), key=lambda each: each[0]):
+            many = f"{len(found)} {'delivery' if len(found) == 1 else 'deliveries'}"
+            duties = [self.duties[row.channel] for row in found if row.channel in self.duties]
+            by = ", ".join(sorted({duty.who for duty in duties if duty.who}))
+            to = ", ".join(sorted({duty.escalates_to for duty in duties if duty.escalates_to}))
             words = {"step": self.name(step), "due": self.local(due), "many": many, "edition": self.quoted, "id": step}
+            words |= {"by": f" by {by}" if by else "", "to": to}
             yield self.alarm(kind, f"{step}/{occurrence}", says.format(**words), remedy.format(**words))
 
     def alarm(self, kind: str, subject: str, what: str, remedy: str) -> Alarm:
@@ -124,12 +139,31 @@ def retrying(look: Look) -> Iterator[Alarm]:
 
 def hand_offs(look: Look) -> Iterator[Alarm]:
     """What somebody was to post by hand and has not ticked off."""
-    late = (row for row in look.rows("awaiting") if look.now - row.due_at > OVERDUE)
     yield from look.per_step(
         "hand-off",
-        late,
-        "{step} was to be posted by hand {due}; {many} not ticked off",
+        look.waiting(taps=False, after=lambda duty: duty.overdue_after),
+        "{step} was to be posted by hand{by} {due}; {many} not ticked off",
         "post what `drumroll today {edition}` shows, and tick it off",
+    )
+
+
+def escalations(look: Look) -> Iterator[Alarm]:
+    """What has waited for so long that another person is to see to it."""
+    yield from look.per_step(
+        "escalation",
+        look.waiting(taps=False, after=lambda duty: duty.escalates_after if duty.escalates_to else timedelta.max),
+        "{to}: {step} was to be posted by hand{by} {due}, and {many} still not ticked off",
+        "see to it: post what `drumroll today {edition}` shows, and tick it off",
+    )
+
+
+def taps(look: Look) -> Iterator[Alarm]:
+    """What a platform holds until somebody confirms it there."""
+    yield from look.per_step(
+        "tap",
+        look.waiting(taps=True, after=lambda duty: duty.overdue_after),
+        "{step} was due {due}; {many} not confirmed{by}",
+        "have it confirmed in the platform's app; do not post it by hand, or it goes out twice",
     )
 
 
@@ -213,6 +247,8 @@ KINDS: dict[Callable[[Look], Iterator[Alarm]], tuple[str, ...]] = {
     past_due: ("past-due",),
     retrying: ("retry",),
     hand_offs: ("hand-off",),
+    escalations: ("escalation",),
+    taps: ("tap",),
     open_questions: ("unknown", "held", "failed"),
     cadence: ("cadence",),
     copied: ("copy",),

@@ -4,13 +4,15 @@ import random
 from datetime import datetime, timedelta
 
 from drumroll import logs
-from drumroll.channels.base import Message, Receipt, Recipient, SendError
+from drumroll.attachments import attachments_of
+from drumroll.channels.base import Attachment, Message, Receipt, Recipient, SendError
 from drumroll.clock import Clock
 from drumroll.errors import DrumrollError
 from drumroll.ledger.ledger import Ledger
 from drumroll.ledger.model import Claim, Settled, Settlement, idempotency_key
 from drumroll.operate.lateness import PUNCTUAL
 from drumroll.operate.open_channels import OpenChannels
+from drumroll.operate.pacing import Pace
 from drumroll.operate.wording import Ready
 from drumroll.plan.model import Plan, PlannedStep
 
@@ -28,9 +30,13 @@ class Attempts:
     ) -> None:
         self._step, self._ready, self._clock, self._channels = step, ready, clock, channels
         self._text = ledger.wording(ready.sha)
+        self._plan = plan
+        self._due: dict[datetime, str] = {}  # written once: all groups share an instant
+        self._files: tuple[Attachment, ...] | None = None
         self._groups = {group.id: group for group in plan.launch.community.groups}
         self._names = _names(ledger, plan.edition, clock.now()) if step.segment else {}
         self.errors: dict[str, str] = {}
+        self.paces: dict[str, Pace] = {}
 
     async def settle(self, claim: Claim, *, doubtful: bool = False) -> Settlement:
         """Send it and say how it ended; never raises. `doubtful`: an earlier attempt may have arrived."""
@@ -61,6 +67,9 @@ class Attempts:
         sha, doubtful = self._ready.sha, doubtful or error.doubtful
         if error.kind == "ambiguous":
             return Settlement(claim, "unknown", wording=sha, error=why)
+        if error.kind == "limited" and not doubtful and claim.channel in self.paces:
+            until = self.no_later(self.paces[claim.channel].refused(error, self.recipient(claim)))
+            return Settlement(claim, "retry", wording=sha, error=why, retry_at=until)
         if error.kind == "permanent" or claim.attempts >= MAX_ATTEMPTS:
             if error.kind != "permanent":
                 why = f"{error} (gave up after {claim.attempts} attempts)"
@@ -71,16 +80,28 @@ class Attempts:
 
     def _retry_at(self, claim: Claim, error: SendError) -> datetime:
         """As late as the platform asks, but no later than the lateness rule would set the row aside anyway."""
-        now = self._clock.now()
-        wait = max(error.retry_after or 0.0, _backoff(claim.attempts))
-        too_late = max(self._step.due + self._step.max_late, now) + 2 * PUNCTUAL
-        return min(now + timedelta(seconds=wait), max(too_late, now + timedelta(seconds=_backoff(claim.attempts))))
+        now, soon = self._clock.now(), timedelta(seconds=_backoff(claim.attempts))
+        wait = max(timedelta(seconds=error.retry_after or 0.0), soon)
+        return max(self.no_later(now + wait), now + soon)
+
+    def no_later(self, at: datetime) -> datetime:
+        """`at`, or when the lateness rule would set the row aside anyway: a person is to hear of it then."""
+        return min(at, max(self._step.due + self._step.max_late, self._clock.now()) + 2 * PUNCTUAL)
 
     def recipient(self, claim: Claim) -> Recipient:
         """Where the claimed row goes."""
         group = self._groups[claim.group]
         member_name = self._names.get(claim.member, claim.member) if claim.member else None
         return Recipient(group.id, group.name, group.address, claim.member, member_name)
+
+    def _attached(self) -> tuple[Attachment, ...]:
+        """The step's files, read once for all groups. SendError when one is not as it was approved."""
+        if self._files is None:
+            try:
+                self._files = attachments_of(self._plan, self._step, self._channels.project)
+            except DrumrollError as error:
+                raise SendError(str(error), kind="permanent") from error
+        return self._files
 
     def _message(self, claim: Claim) -> Message:
         return Message(
@@ -89,10 +110,14 @@ class Attempts:
             step=claim.step,
             occurrence=claim.occurrence,
             number=self._step.number,
-            due=_iso(claim.due_at),
+            due=self._due.get(claim.due_at) or self._due.setdefault(claim.due_at, _iso(claim.due_at)),
             sent_at=_iso(self._clock.now()),
             recipient=self.recipient(claim),
             text=self._text,
+            format=self._step.format,
+            attachments=self._attached(),
+            pin=self._step.pin,
+            mention_all=self._step.mention_all,
         )
 
 
@@ -108,4 +133,4 @@ def _backoff(attempts: int) -> float:
 
 
 def _iso(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    return f"{at.isoformat(timespec='seconds')[:19]}Z"

@@ -12,6 +12,7 @@ class OpenChannels:
     """Each channel is opened once, however many sends ask for it at the same time."""
 
     def __init__(self, plan: Plan, project: str) -> None:
+        self.project = project
         self._specs = plan.launch.community.channels
         self._context = ChannelContext(project, dict(os.environ))
         self._opened: dict[str, Channel] = {}
@@ -19,6 +20,8 @@ class OpenChannels:
 
     async def get(self, name: str) -> Channel:
         """The open channel `name`. DrumrollError when it cannot be opened; nothing was sent through it then."""
+        if (opened := self._opened.get(name)) is not None:
+            return opened
         async with self._opening:
             if name not in self._opened:
                 spec = self._specs[name]

@@ -4,16 +4,19 @@ import asyncio
 import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
-from drumroll.channels.base import Receipt
+from drumroll.channels.base import Receipt, Recipient
 from drumroll.clock import Clock
 from drumroll.errors import DrumrollError
 from drumroll.ledger.model import Claim, Settlement, idempotency_key
 from drumroll.operate.attempt import Attempts
 from drumroll.operate.beats import planned_step
 from drumroll.operate.edition import Where, capabilities_of
+from drumroll.operate.lease import while_ours
 from drumroll.operate.open_channels import OpenChannels
+from drumroll.operate.pacing import PATIENCE, Pace
 from drumroll.operate.patience import patiently, undisturbed
 from drumroll.operate.wording import Ready
 
@@ -112,8 +115,12 @@ class Outbox:
     async def open_channels(self) -> None:
         """Open what the step goes out through; a channel that will not open is its deliveries' trouble, later."""
         for name in self._used():
+            opened = None
             with contextlib.suppress(Exception):
-                await self._channels.get(name)
+                opened = await self._channels.get(name)
+            pace = Pace(self._ledger, opened, self._capabilities[name], self._where.edition, self._clock)
+            await pace.ask(self._clock.now())
+            self._attempts.paces[name] = pace
 
     async def drain(self) -> None:
         """Send until nothing of this step is claimable, on every channel at its own width.
@@ -126,28 +133,60 @@ class Outbox:
                 raise error
 
     def _used(self) -> list[str]:
-        groups = self._plan.launch.community.groups
-        return sorted({group.channel for group in groups if group.id in self.step.groups})
+        groups, ours = self._plan.launch.community.groups, set(self.step.groups)
+        return sorted({group.channel for group in groups if group.id in ours})
 
     async def _drain(self, channel: str) -> None:
         width, lease = self._capabilities[channel].concurrency, self._lease(channel)
+        pace, somebody = self._attempts.paces[channel], self._somebody_on(channel)
         flying: set[asyncio.Task[Settlement]] = set()
         try:
             while True:
-                claims = await self._claim(channel, width - len(flying), lease)
-                flying |= {asyncio.create_task(self._attempts.settle(claim)) for claim in claims}
+                free = await pace.room(width - len(flying), somebody)
+                claims = await self._claim(channel, free, lease)
+                go, later = await pace.admit(claims, map(self._attempts.recipient, claims))
+                await self._give_back(later, pace.why)
+                flying |= {asyncio.create_task(self._attempts.settle(claim)) for claim in go}
                 _in_flight.update(flying)
-                if not flying:
+                if flying:
+                    done, flying = await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
+                    await undisturbed(self._record_done(done, pace))
+                elif not claims and not await self._opens_soon(channel, pace):
                     return
-                done, flying = await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
-                await undisturbed(self._record_done(done))
         finally:
             if flying:  # cancelled: what is on the wire still gets its answer written down
-                await undisturbed(self._land(flying, lease))
+                await undisturbed(self._land(flying, lease, pace))
 
-    async def _land(self, flying: set["asyncio.Task[Settlement]"], lease: timedelta) -> None:
+    def _somebody_on(self, channel: str) -> Recipient:
+        ours = set(self.step.groups)
+        groups = self._plan.launch.community.groups
+        group = next(group for group in groups if group.channel == channel and group.id in ours)
+        return Recipient(group.id, group.name, group.address)
+
+    async def _opens_soon(self, channel: str, pace: Pace) -> bool:
+        """Wait for the next permit where that is soon; else have what is due tried then, and say that it is not."""
+        if pace.opens is None:
+            return False
+        if pace.opens - self._clock.now() <= PATIENCE:
+            await while_ours(self._clock.sleep_until(pace.opens))
+            return True
+        ready, until = self._ready, self._attempts.no_later(pace.opens)
+        postpone = partial(self._ledger.postpone, self._where.edition, ready.step, ready.occurrence, channel=channel)
+        count = await patiently(
+            lambda: postpone(released=ready.released, until=until, why=pace.why, now=self._clock.now())
+        )
+        self.sent.states["retry"] += count
+        return False
+
+    async def _give_back(self, later: list[tuple[Claim, datetime]], why: str) -> None:
+        if later:
+            capped = [(claim, self._attempts.no_later(at)) for claim, at in later]
+            await patiently(lambda: self._ledger.give_back(capped, why=why, now=self._clock.now()))
+            self.sent.states["retry"] += len(later)
+
+    async def _land(self, flying: set["asyncio.Task[Settlement]"], lease: timedelta, pace: Pace) -> None:
         done, late = await asyncio.wait(flying, timeout=lease.total_seconds())
-        await self._record_done(done)
+        await self._record_done(done, pace)
         _in_flight.difference_update(late)
 
     async def _claim(self, channel: str, free: int, lease: timedelta) -> list[Claim]:
@@ -169,9 +208,11 @@ class Outbox:
             )
         )
 
-    async def _record_done(self, done: set["asyncio.Task[Settlement]"]) -> None:
+    async def _record_done(self, done: set["asyncio.Task[Settlement]"], pace: Pace) -> None:
+        settlements = [task.result() for task in done]
         try:
-            await self._record([task.result() for task in done])
+            await self._record(settlements)
+            await pace.ended(settlement.claim for settlement in settlements)
         finally:
             _in_flight.difference_update(done)
 

@@ -75,7 +75,7 @@ def _stored(running: Running, opens: datetime, findings: Findings) -> Checked:
         findings,
         file=Path(old.edition),
         project=Path(),
-        stored=old.templates,
+        stored=old,
         opens=local_moment(opens, ZoneInfo(old.launch.timezone)),
         as_run=lambda plan: as_it_runs(old, plan, running.begun),
     )

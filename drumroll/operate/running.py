@@ -110,8 +110,12 @@ def _has_begun(row: DeliveryRow) -> bool:
 
 
 def not_yet_posted(running: Running, *, now: datetime) -> list[DeliveryRow]:
-    """Handed to a person ahead of its instant, which is still to come: nobody has read it, and it can be reworded."""
-    by_hand = {name for name, can in capabilities_of(running.plan).items() if not can.unattended}
+    """Handed to a person ahead of its instant, which is still to come: nobody has read it, and it can be reworded.
+
+    Not what a platform holds until somebody's tap: it would stay there beside its new wording.
+    """
+    can = capabilities_of(running.plan)
+    by_hand = {name for name in can if not can[name].unattended and not can[name].tracks}
     return [row for row in running.rows if row.state == "awaiting" and row.due_at > now and row.channel in by_hand]
 
 

@@ -14,6 +14,7 @@ from drumroll.operate.changes import Proposal, enact, refusals
 from drumroll.operate.correction import correction_at, with_correction
 from drumroll.operate.edition import capabilities_of
 from drumroll.plan.model import Plan, PlannedStep
+from drumroll.suspense.size import too_long
 from drumroll.suspense.waking import Waking, local
 from drumroll.words.render import Words
 
@@ -83,12 +84,11 @@ def _latest(proposal: Proposal) -> datetime:
 
 
 def _see_that_it_fits(plan: Plan, step: PlannedStep) -> None:
-    size = len(Words(plan).read(step, now=step.due, worst=True).text.encode())
+    text = Words(plan).read(step, now=step.due, worst=True).text
     capabilities = capabilities_of(plan)
     for channel in dict.fromkeys(group.channel for group in plan.launch.community.groups if group.id in step.groups):
-        most = capabilities[channel].max_bytes
-        if most is not None and size > most:
-            what = f"the correction has {size:,} bytes, and channel {channel} takes {most:,}"
+        if (over := too_long(text, step, capabilities[channel])) is not None:
+            what = f"the correction has {over[0]}, and channel {channel} takes {over[1]}"
             raise UsageError(what, where=step.id, remedy="write a shorter one, and give it with --notice FILE")
 
 

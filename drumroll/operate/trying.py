@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import uuid4
 
+from drumroll.attachments import attachments_of
 from drumroll.channels.base import Message, Receipt, Recipient
 from drumroll.errors import UsageError
 from drumroll.launchfile.community import StaffGroup
@@ -51,7 +52,8 @@ def step_to_try(plan: Plan, step_id: str) -> PlannedStep:
 
 def is_by_hand(plan: Plan, group: StaffGroup) -> bool:
     """Whether a person posts what goes to that group."""
-    return not capabilities_of(plan)[group.channel].unattended
+    can = capabilities_of(plan)[group.channel]
+    return not can.unattended and not can.tracks
 
 
 async def send_test(plan: Plan, step: PlannedStep, group: StaffGroup, *, project: str, now: datetime) -> Receipt:
@@ -69,6 +71,10 @@ async def send_test(plan: Plan, step: PlannedStep, group: StaffGroup, *, project
         sent_at=f"{now:%Y-%m-%dT%H:%M:%SZ}",
         recipient=Recipient(group.id, group.name, group.address),
         text=text_to_try(plan, step),
+        format=step.format,
+        attachments=attachments_of(plan, step, project),
+        pin=step.pin,
+        mention_all=step.mention_all,
     )
     channels = OpenChannels(plan, project)
     try:

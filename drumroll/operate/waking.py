@@ -15,8 +15,8 @@ LEAD = timedelta(seconds=60)
 """A worker looks for work every ten seconds or so; a process then needs three seconds of a core, five in a crowd."""
 READY = timedelta(seconds=3)
 """How long before its instant a message is rendered and its channels are open; then only the claim stands before it."""
-EACH = timedelta(milliseconds=100)
-"""What one launch of many in the same process needs to make its message ready."""
+EACH = timedelta(milliseconds=500)
+"""What one launch of many needs to make its message ready: most of it is Prefect's server."""
 APART = timedelta(seconds=3)
 """What one process needs to come up: twenty launches of one instant, woken 3 s apart, said it within 41 ms (p99)."""
 

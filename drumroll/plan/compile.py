@@ -11,7 +11,7 @@ from drumroll.launchfile.method import MomentValue
 from drumroll.launchfile.models import PHASES, Launch, OnLate, Phase, PhaseName, RemedyStep, Step, VarValue
 from drumroll.launchfile.strict import Path
 from drumroll.moments import MomentError, instant
-from drumroll.plan.model import Plan, PlannedPhase, PlannedStep, remedy_step_id
+from drumroll.plan.model import Attached, Plan, PlannedPhase, PlannedStep, remedy_step_id
 from drumroll.plan.numbers import chained, numbered
 
 SCHEMA_VERSION = 2
@@ -32,12 +32,14 @@ def compile_plan(
     *,
     template_for: TemplateFor,
     sources: Mapping[str, str],
+    files: Mapping[str, Attached] | None = None,
     opens: str | None = None,
 ) -> Plan | None:
     """Compile `launch` into a plan, or report why not and return None.
 
     `template_for(phase, step)` names the template of a step (None: reported already); `sources` maps template names to
-    their text. `opens` overrides the file's opening (an absolute local moment) and with it the edition.
+    their text, `files` paths of attachments to what they hold. `opens` overrides the file's opening (an absolute local
+    moment) and with it the edition.
     """
     if opens is not None:
         launch = launch.model_copy(update={"opens": opens})
@@ -62,13 +64,16 @@ def compile_plan(
         remedy_templates=remedies,
         templates=dict(sources),
         moments=moments,
-        hash=plan_hash(launch, sources),
+        files=dict(files or {}),
+        hash=plan_hash(launch, sources, files or {}),
     )
 
 
-def plan_hash(launch: Launch, sources: Mapping[str, str]) -> str:
-    """SHA-256 (hex) over the launch's meaning, the template sources it uses and the compiler's schema."""
+def plan_hash(launch: Launch, sources: Mapping[str, str], files: Mapping[str, Attached]) -> str:
+    """SHA-256 (hex) over the launch's meaning, the sources and files it uses and the compiler's schema."""
     document = {"schema": SCHEMA_VERSION, "launch": launch.model_dump(mode="json"), "templates": dict(sources)}
+    if files:  # a launch without any keeps the hash it always had
+        document["files"] = {path: file.sha256 for path, file in files.items()}
     canonical = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -246,6 +251,10 @@ def _planned(
         groups=step.to or everyone,
         segment=step.segment,
         reveals=step.reveals,
+        format=step.format,
+        attach=step.attach,
+        pin=step.pin,
+        mention_all=step.mention_all,
         on_late=step.on_late or on_late,
         max_late=max_late if step.max_late is None else step.max_late,
     )

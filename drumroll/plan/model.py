@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from drumroll.capability import Format
 from drumroll.launchfile.fields import Part
 from drumroll.launchfile.models import Launch, OnLate, PhaseName, RemedyStep, StepKind
 
@@ -41,8 +42,19 @@ class PlannedStep(Part):
     groups: tuple[str, ...]
     segment: str | None = None
     reveals: tuple[str, ...] = ()
+    format: Format = "text"
+    attach: tuple[str, ...] = ()
+    pin: bool = False
+    mention_all: bool = False
     on_late: OnLate
     max_late: timedelta
+
+
+class Attached(Part):
+    """A file of the project as it was when the plan was made: what is sent is this, or nothing."""
+
+    sha256: str
+    size: int
 
 
 class PlannedPhase(Part):
@@ -61,7 +73,7 @@ class Plan(Part):
     `hash` covers the launch file's meaning, the template sources in `templates` (name below `templates/` → source) and
     the compiler's schema. Steps are in order of their instants. `remedy_templates` names the template of each remedy
     step. `moments` are the facts that are points in time. `retired` are steps that an applied change took out of a
-    running edition: their numbers are never given again.
+    running edition: their numbers are never given again. `files` are the attachments by path in the project.
     """
 
     schema_version: int
@@ -73,6 +85,7 @@ class Plan(Part):
     remedy_templates: dict[str, str] = {}
     templates: dict[str, str]
     moments: dict[str, datetime] = {}
+    files: dict[str, Attached] = {}
     retired: tuple[PlannedStep, ...] = ()
     hash: str
 

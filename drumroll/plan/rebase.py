@@ -47,6 +47,7 @@ def rebase(
             "phases": tuple(_phase(old, phase, begun, over) for phase in new.phases),
             "steps": chained(numbered(sorted(steps, key=lambda step: step.due), begun, numbers)),
             "templates": {**new.templates, **sources},
+            "files": {**old.files, **new.files},
             "retired": retired,
         }
     )

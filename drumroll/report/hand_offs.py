@@ -12,7 +12,7 @@ from drumroll.launchfile.method import MomentValue
 from drumroll.ledger.ledger import Ledger
 from drumroll.ledger.model import DeliveryRow
 from drumroll.operate.beats import planned_step
-from drumroll.operate.edition import capabilities_of
+from drumroll.operate.duties import duties_of
 from drumroll.plan.model import Plan, PlannedStep
 from drumroll.report.standing import current_phase, resolve_command
 from drumroll.words.phrases import LOCALES, label
@@ -28,7 +28,8 @@ class HandOff:
 
     `state`: `awaiting` has been handed over, `due` is still to come and its text a preview, `held` needs a decision by
     `command` (else None) and has no text. `note` says why there is no text. `poster` is the staff member named for the
-    channel, `member` and `member_name` whom a direct message is for. `overdue` is 0 for all but `awaiting`.
+    channel, `member` and `member_name` whom a direct message is for. `overdue` is 0 for all but `awaiting`. What a
+    platform holds until it is confirmed there has a note instead of a text: posted by hand it would go out twice.
     """
 
     key: str
@@ -64,6 +65,7 @@ class _Desk:
     def __init__(self, ledger: Ledger, plan: Plan, now: datetime) -> None:
         self._ledger, self._plan, self._now = ledger, plan, now
         self._groups = {group.id: group for group in plan.launch.community.groups}
+        self._duties = duties_of(plan)
         self._steps = {step.id: step for step in plan.steps}
         self._words = Words(plan)
         self._previews: dict[tuple[str, int], tuple[str | None, str | None]] = {}
@@ -72,7 +74,7 @@ class _Desk:
 
     def rows(self, within: timedelta | None) -> Iterator[DeliveryRow]:
         yield from self._ledger.deliveries(self._plan.edition, state="awaiting")
-        by_hand = {name for name, can in capabilities_of(self._plan).items() if not can.unattended}
+        by_hand = self._duties
         if not by_hand:
             return
         held = self._ledger.deliveries(self._plan.edition, state="held")
@@ -93,7 +95,7 @@ class _Desk:
     def item(self, row: DeliveryRow) -> HandOff:
         group, step = self._groups.get(row.group), self._steps.get(row.step)
         number = step.number if step else None
-        channel = self._plan.launch.community.channels.get(row.channel)
+        duty = self._duties.get(row.channel)
         awaiting, held = row.state == "awaiting", row.state == "held"
         text, note = (None, row.error or "is held") if held else self._said(row)
         return HandOff(
@@ -104,7 +106,7 @@ class _Desk:
             label=label(LOCALES[self._plan.launch.locale], number),
             group=row.group,
             group_name=group.name if group else row.group,
-            poster=channel.options.get("to") if channel else None,
+            poster=duty.who if duty else None,
             member=row.member,
             member_name=self._name(row.member) if row.member else None,
             due=row.due_at,
@@ -117,6 +119,9 @@ class _Desk:
 
     def _said(self, row: DeliveryRow) -> tuple[str | None, str | None]:
         """The text and, in its place, why it is not shown."""
+        duty = self._duties.get(row.channel)
+        if duty is not None and duty.taps:
+            return None, f"{duty.who or 'its sender'} confirms it in the platform's app; post nothing by hand"
         if row.state == "awaiting" and row.wording:
             return self._ledger.wording(row.wording), None
         key = (row.step, row.occurrence)

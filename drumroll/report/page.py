@@ -76,6 +76,7 @@ def report_html(told: Account, project: Path) -> str:
         questions=_questions(told),
         decisions=[each for each in told.decisions if each.choice in _CHOICES_ABOUT_DELIVERIES],
         ticked=Counter(each.by for each in told.decisions if each.choice == "done"),
+        proofs=[each for each in told.decisions if each.choice == "done" and each.reason],
         local=lambda moment, **how: display.local(moment, zone, **how),
         show_lateness=display.lateness,
         span=display.span,

@@ -13,6 +13,7 @@ from drumroll.ledger.model import Alarm, AlarmRow, DeliveryRow, EditionRow
 from drumroll.ledger.states import CHOICES, may
 from drumroll.operate.alarms import ONLY_THE_WATCH, Look, cadence, leaves, past_due
 from drumroll.operate.beats import standing_verdict
+from drumroll.operate.duties import duties_of
 from drumroll.plan.model import Plan
 from drumroll.report.checks import checks_of
 from drumroll.report.display import span
@@ -110,12 +111,22 @@ def needs(ledger: Ledger, plan: Plan, edition: EditionRow, *, now: datetime) -> 
             again = f"{row.retry_at.astimezone(ZoneInfo(plan.launch.timezone)):%H:%M}"
             why = f"{row.error or 'could not be sent'} (tried again at {again})"
             yield Need("retry", row.key, why, f"drumroll deliveries {shlex.quote(edition.id)} --state retry")
-    for row in () if edition.state == "aborted" else ledger.deliveries(edition.id, state="awaiting"):
-        if ended or row.due_at < now:  # an edition may end in the minute its last hand-off is due
-            why = f"overdue by {span((now - row.due_at).total_seconds())}"
-            yield Need("hand-off", row.key, why, done_command(row))
+    yield from () if edition.state == "aborted" else _hand_offs(ledger, plan, edition, now=now)
     for alarm in () if ended or edition.rehearsal else _alarms(ledger, plan, edition, now=now):
         yield Need("alarm", f"{alarm.kind} {alarm.subject}", alarm.what, alarm.remedy)
+
+
+def _hand_offs(ledger: Ledger, plan: Plan, edition: EditionRow, *, now: datetime) -> Iterator[Need]:
+    duties = duties_of(plan)
+    for row in ledger.deliveries(edition.id, state="awaiting"):
+        if edition.ended_at is None and row.due_at >= now:
+            continue  # one that has ended may have done so in the minute its last hand-off was due
+        why, duty = f"overdue by {span((now - row.due_at).total_seconds())}", duties.get(row.channel)
+        if duty is not None and duty.taps:  # to tick it off would only hide that nobody has got it
+            why = f"{why}, not confirmed by {duty.who or 'its sender'}"
+            yield Need("hand-off", row.key, why, f"drumroll today {shlex.quote(edition.id)}")
+        else:
+            yield Need("hand-off", row.key, why, done_command(row))
 
 
 def _alarms(ledger: Ledger, plan: Plan, edition: EditionRow, *, now: datetime) -> list[Alarm | AlarmRow]:

@@ -19,6 +19,7 @@ FAMILIES: dict[str, str] = {
     "rhythm": "Messages draw closer together towards the opening, and no stretch sags.",
     "quiet": "Nothing is sent while people sleep.",
     "words": "Texts are right whenever they are sent, and arrive whole.",
+    "channel": "A channel is asked for nothing that it cannot do.",
     "rates": "What platforms allow in a minute and in a day carries the schedule.",
     "work": "What people post by hand fits into their hours.",
 }

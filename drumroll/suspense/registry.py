@@ -1,6 +1,7 @@
 """All rules of suspense, in the order in which they are read and printed."""
 
 from drumroll.suspense import (
+    carrying,
     numbering,
     persona,
     promises,
@@ -29,6 +30,7 @@ _MODULES = (
     quiet,
     times,
     size,
+    carrying,
     rates,
     work,
 )

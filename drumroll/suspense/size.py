@@ -1,7 +1,11 @@
-"""Every text fits every channel it goes to, in bytes, with its longest words (a late or a moved message included)."""
+"""Every text fits every channel it goes to, in its bytes and characters, with its longest words (a late or a moved
+message included).
+"""
 
 from collections.abc import Iterator
 
+from drumroll.capability import Capability
+from drumroll.plan.model import PlannedStep
 from drumroll.suspense.rule import Breach, Edit, Rule, Subject
 
 
@@ -13,21 +17,32 @@ def _fits(subject: Subject) -> Iterator[Breach]:
             continue
         if step.groups not in channels:
             channels[step.groups] = list(dict.fromkeys(subject.channel_of[group] for group in step.groups))
-        size = len(worst.encode())
         for channel in channels[step.groups]:
-            capability = subject.capabilities.get(channel)
-            if capability is None or capability.max_bytes is None or size <= capability.max_bytes:
-                continue
-            what = f"{size:,} bytes at worst are more than channel {channel} takes ({capability.max_bytes:,})"
-            yield Breach(subject.places[step.id], what, f"shorten templates/{step.template}")
+            can = subject.capabilities.get(channel)
+            if can is not None and (over := too_long(worst, step, can)) is not None:
+                size, most = over
+                what = f"{size} at worst are more than channel {channel} takes ({most})"
+                yield Breach(subject.places[step.id], what, f"shorten templates/{step.template}")
+
+
+def too_long(text: str, step: PlannedStep, can: Capability) -> tuple[str, str] | None:
+    """How long `text` is, and may be as `step` goes out: ("2,100 bytes", "2,048"); None when it fits."""
+    size, units = len(text.encode()), len(text.encode("utf-16-le")) // 2
+    most, fit = can.most_bytes(step.format), can.most_chars(attached=bool(step.attach))
+    if most is not None and size > most:
+        return f"{size:,} bytes", f"{most:,}"
+    if fit is not None and units > fit:
+        return f"{units:,} characters", f"{fit:,}" + (" below an attachment" if step.attach else "")
+    return None
 
 
 FITS = Rule(
     id="words/too-long",
     title="Every text fits every channel it goes to",
     reason=(
-        "Platforms count bytes, refuse or cut what is longer, and a Chinese character is three of them. Measured with "
-        "the longest form of every time and span in the text, so that a late message still fits. Nothing is ever cut."
+        "Platforms count bytes (a Chinese character is three) or characters, and refuse or cut what is longer. "
+        "Measured with the longest form of every time and span in the text, so that a late message still fits. Nothing "
+        "is ever cut."
     ),
     check=_fits,
     example=(Edit("      kind: hand_off  ", "      max_bytes: 60\n      kind: hand_off  "),),
