@@ -5,7 +5,7 @@ import importlib
 import json
 import sys
 
-BENCHMARKS = {name: f"benchmarks.{name}" for name in ("startup", "compile", "demo", "fanout", "lateness")}
+BENCHMARKS = {name: f"benchmarks.{name}" for name in ("startup", "compile", "demo", "fanout", "lateness", "rates")}
 
 
 def main() -> int:

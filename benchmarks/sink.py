@@ -16,7 +16,7 @@ from benchmarks.servers import ROOT
 
 class _Sink(asyncio.Protocol):
     count = 0
-    keys: set[bytes] = set()  # noqa: RUF012 - one for the whole process
+    keys: set[bytes] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport

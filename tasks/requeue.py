@@ -42,6 +42,9 @@ GRACE = {
     StateType.PAUSED: timedelta(seconds=60),  # until the second of the two states
     StateType.CRASHED: timedelta(0),
 }
+MANY = 4
+"""So many processes of one run that were killed are no accident any more: a person is told."""
+_FRESH = timedelta(hours=1)  # an older crash before its edition is nothing that anybody still waits for
 _HOLD = timedelta(seconds=30)
 _AS_GOOD_AS = timedelta(minutes=1)
 _MOST = 200  # Prefect's API gives no more at a time
@@ -72,7 +75,8 @@ async def tend_runs(ledger: Ledger, editions: Sequence[Where], *, look_again: ti
                 await _wake_to_end(client, run, ledger.edition(_edition(run, ledger)))
         late = [alarm for run in waiting if (alarm := _overdue(run, _edition(run, ledger))) is not None]
         lost = [alarm for where in idle if (alarm := stopped(where, now=datetime.now(UTC))) is not None]
-        return [*late, *lost]
+        dying = [alarm for run in runs if (alarm := _dies(run, _edition(run, ledger))) is not None]
+        return [*late, *lost, *dying]
 
 
 async def _launch_runs(client: PrefectClient, ledger: Ledger) -> list[FlowRun]:
@@ -120,7 +124,9 @@ def _looks_gone(run: FlowRun, runs: Sequence[FlowRun], ledger: Ledger) -> bool:
     if state is None or state.type not in GRACE or now - state.timestamp < GRACE[state.type]:
         return False
     if not edition:  # it never came as far as its edition; a process that is about to would have by now
-        return not state.is_paused() and not state.is_crashed() and now - state.timestamp > OVERDUE
+        if state.is_crashed():
+            return now - state.timestamp < _FRESH and run.run_count < MANY
+        return not state.is_paused() and now - state.timestamp > OVERDUE
     if _has_an_engine(ledger, edition):
         return False
     if state.is_paused():
@@ -207,6 +213,14 @@ async def _wake_to_end(client: PrefectClient, run: FlowRun, edition: EditionRow)
 
 def _planned(run: FlowRun) -> datetime | None:
     return run.state.state_details.scheduled_time if run.state is not None else None
+
+
+def _dies(run: FlowRun, edition: str) -> Alarm | None:
+    """Prefect counts a run's processes only where one was killed under a living worker."""
+    if not edition or run.run_count < MANY:
+        return None
+    what = f"its process was killed {run.run_count - 1} times under a living worker"
+    return Alarm(edition, "run", "killed", what, "see its logs in the Prefect UI, and the machine's memory")
 
 
 def _overdue(run: FlowRun, edition: str) -> Alarm | None:

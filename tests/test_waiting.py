@@ -415,6 +415,27 @@ class TestWatch:
         await tend(where)
         assert [(await each.now_is()).state_name for each in (run, other)] == ["Crashed", "Crashed"]
 
+    async def test_a_run_that_crashed_before_it_had_opened_its_edition_is_handed_back(self, client, where):
+        from prefect.states import Crashed, Pending, Running
+
+        run = await Deployed.make(client, flow_that_waits([]))
+        for state in (Pending(), Running(), Crashed()):
+            await client.set_flow_run_state(run.run.id, state)
+        await tend(where)
+        assert (await run.now_is()).state_name == "Waiting"
+
+    async def test_a_run_whose_processes_are_killed_again_and_again_is_an_alarm(self, client, where, run):
+        from prefect.states import Crashed, Pending, Running
+
+        for _ in range(3):
+            await client.set_flow_run_state(run.run.id, Crashed())
+            assert await tend(where) == []
+            for state in (Pending(), Running()):
+                await client.set_flow_run_state(run.run.id, state)
+        [alarm] = await tend(where)
+        assert (alarm.kind, alarm.subject) == ("run", "killed")
+        assert "killed 3 times" in alarm.what
+
     async def test_a_run_that_no_worker_ever_started_is_handed_back(self, client, where):
         from prefect.states import Pending
 

@@ -1,5 +1,6 @@
 """Beginning an edition, and finding it again: which plan it runs, where its ledger and project are."""
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -79,8 +80,15 @@ def begin(plan: Plan, *, ledger: Ledger, rehearsal: bool, now: datetime, approva
 def deliveries_of(
     plan: Plan, step: PlannedStep, capabilities: Mapping[str, Capability], *, occurrence: int = 1
 ) -> list[NewDelivery]:
-    """One delivery for each group of `step`; a channel with a lead fires that much earlier."""
+    """One delivery for each group of `step`; a channel with a lead fires that much earlier.
+
+    They are sent in this order. Where a platform's rate makes the last groups wait, each step begins with another.
+    """
     ours = set(step.groups)
+    groups = [group for group in plan.launch.community.groups if group.id in ours]
+    if any(capabilities[group.channel].per_minute is not None for group in groups):
+        first = zlib.crc32(step.id.encode()) % len(groups)
+        groups = groups[first:] + groups[:first]
     return [
         NewDelivery(
             step=step.id,
@@ -91,8 +99,7 @@ def deliveries_of(
             fire_at=step.due - lead(group.channel, capabilities),
             occurrence=occurrence,
         )
-        for group in plan.launch.community.groups
-        if group.id in ours
+        for group in groups
     ]
 
 
