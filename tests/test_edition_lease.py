@@ -191,10 +191,12 @@ def test_an_engine_writes_while_nobody_has_overtaken_it(edition, write):
     assert everything(edition) != before
 
 
-def test_only_settlements_and_the_lease_itself_go_around_the_fence():
+def test_only_settlements_permits_and_the_lease_itself_go_around_the_fence():
     methods = dict(inspect.getmembers(Ledger, inspect.isfunction))
     around = {name for name, method in methods.items() if "write(fenced=False)" in inspect.getsource(method)}
-    assert around == {"settle", "take_lease", "keep_lease", "release_lease"}
+    # A refusal, and what became of a permit, are true whoever learned it; a row is given back by its own token alone.
+    permits = {"permits_used", "permits_back", "refuse", "give_back"}
+    assert around == {"settle", "take_lease", "keep_lease", "release_lease"} | permits
 
 
 def test_an_overtaken_engine_still_settles_what_nobody_has_taken_since(edition):

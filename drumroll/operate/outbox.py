@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from drumroll.channels.base import Receipt, Recipient
@@ -40,6 +40,37 @@ class Sent:
     def summary(self) -> str:
         """`3 sent, 1 awaiting`."""
         return ", ".join(f"{count} {state}" for state, count in sorted(self.states.items())) or "nothing to do"
+
+
+class Flying:
+    """Requests under way. A wait for the next of them costs the same however many there are, as asyncio's does not."""
+
+    def __init__(self) -> None:
+        self.tasks: set[asyncio.Task[Settlement]] = set()
+        self._landed: list[asyncio.Task[Settlement]] = []
+        self._some = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self.tasks) + len(self._landed)
+
+    def add(self, task: "asyncio.Task[Settlement]") -> None:
+        """One more."""
+        self.tasks.add(task)
+        _in_flight.add(task)
+        task.add_done_callback(self._land)
+
+    async def landed(self) -> list["asyncio.Task[Settlement]"]:
+        """Those that have ended since the last time, one at least."""
+        await self._some.wait()
+        await asyncio.sleep(0)  # whoever comes in the same moment comes along
+        self._some.clear()
+        landed, self._landed = self._landed, []
+        return landed
+
+    def _land(self, task: "asyncio.Task[Settlement]") -> None:
+        self.tasks.discard(task)
+        self._landed.append(task)
+        self._some.set()
 
 
 class Outbox:
@@ -118,7 +149,14 @@ class Outbox:
             opened = None
             with contextlib.suppress(Exception):
                 opened = await self._channels.get(name)
-            pace = Pace(self._ledger, opened, self._capabilities[name], self._where.edition, self._clock)
+            pace = Pace(
+                self._ledger,
+                opened,
+                self._capabilities[name].rates,
+                self._where.edition,
+                self._clock,
+                held=self._longest(name),
+            )
             await pace.ask(self._clock.now())
             self._attempts.paces[name] = pace
 
@@ -139,23 +177,30 @@ class Outbox:
     async def _drain(self, channel: str) -> None:
         width, lease = self._capabilities[channel].concurrency, self._lease(channel)
         pace, somebody = self._attempts.paces[channel], self._somebody_on(channel)
-        flying: set[asyncio.Task[Settlement]] = set()
+        flying = Flying()
         try:
             while True:
                 free = await pace.room(width - len(flying), somebody)
-                claims = await self._claim(channel, free, lease)
-                go, later = await pace.admit(claims, map(self._attempts.recipient, claims))
-                await self._give_back(later, pace.why)
-                flying |= {asyncio.create_task(self._attempts.settle(claim)) for claim in go}
-                _in_flight.update(flying)
+                if claims := await self._claim(channel, free, lease):
+                    await undisturbed(self._let_go(claims, pace, flying))
+                await pace.put_back()
                 if flying:
-                    done, flying = await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
-                    await undisturbed(self._record_done(done, pace))
+                    await undisturbed(self._record_done(await flying.landed(), pace))
                 elif not claims and not await self._opens_soon(channel, pace):
                     return
         finally:
             if flying:  # cancelled: what is on the wire still gets its answer written down
                 await undisturbed(self._land(flying, lease, pace))
+
+    async def _let_go(self, claims: list[Claim], pace: Pace, flying: Flying) -> None:
+        """Send what may go out now; what may not is given back before anything else can happen."""
+        go, later = await pace.admit(claims, map(self._attempts.recipient, claims))
+        if later:
+            capped = [(claim, self._attempts.no_later(at)) for claim, at in later]
+            await patiently(lambda: self._ledger.give_back(capped, why=pace.why, now=self._clock.now()))
+            self.sent.states["retry"] += len(later)
+        for claim in go:
+            flying.add(asyncio.create_task(self._attempts.settle(claim)))
 
     def _somebody_on(self, channel: str) -> Recipient:
         ours = set(self.step.groups)
@@ -178,16 +223,12 @@ class Outbox:
         self.sent.states["retry"] += count
         return False
 
-    async def _give_back(self, later: list[tuple[Claim, datetime]], why: str) -> None:
-        if later:
-            capped = [(claim, self._attempts.no_later(at)) for claim, at in later]
-            await patiently(lambda: self._ledger.give_back(capped, why=why, now=self._clock.now()))
-            self.sent.states["retry"] += len(later)
-
-    async def _land(self, flying: set["asyncio.Task[Settlement]"], lease: timedelta, pace: Pace) -> None:
-        done, late = await asyncio.wait(flying, timeout=lease.total_seconds())
-        await self._record_done(done, pace)
-        _in_flight.difference_update(late)
+    async def _land(self, flying: Flying, lease: timedelta, pace: Pace) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(lease.total_seconds()):
+                while flying:
+                    await self._record_done(await flying.landed(), pace)
+        _in_flight.difference_update(flying.tasks)
 
     async def _claim(self, channel: str, free: int, lease: timedelta) -> list[Claim]:
         if not free:
@@ -208,7 +249,7 @@ class Outbox:
             )
         )
 
-    async def _record_done(self, done: set["asyncio.Task[Settlement]"], pace: Pace) -> None:
+    async def _record_done(self, done: list["asyncio.Task[Settlement]"], pace: Pace) -> None:
         settlements = [task.result() for task in done]
         try:
             await self._record(settlements)
@@ -222,4 +263,9 @@ class Outbox:
             self.sent.states.update(settlement.state for settlement in settlements)
 
     def _lease(self, channel: str) -> timedelta:
-        return timedelta(seconds=self._capabilities[channel].timeout) + _SETTLE_MARGIN
+        return self._longest(channel) + _SETTLE_MARGIN
+
+    def _longest(self, channel: str) -> timedelta:
+        """How long one delivery may take: a file or a pin are requests of their own, each with its time."""
+        requests = 1 + 2 * len(self.step.attach) + self.step.pin
+        return timedelta(seconds=self._capabilities[channel].timeout) * requests

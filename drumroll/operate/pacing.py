@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from drumroll.capability import Capability, Rate
+from drumroll.capability import Rate
 from drumroll.channels.base import Channel, Recipient, SendError
 from drumroll.clock import Clock
 from drumroll.ledger.ledger import Ledger
@@ -21,12 +21,21 @@ _A_MINUTE = 60.0
 class Pace:
     """The permits of one step on one channel. After there were none, `opens` is when to ask again and `why` why."""
 
-    def __init__(self, ledger: Ledger, channel: Channel | None, can: Capability, edition: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        channel: Channel | None,
+        rates: Sequence[Rate],
+        edition: str,
+        clock: Clock,
+        *,
+        held: timedelta,
+    ) -> None:
         self._ledger, self._channel, self._edition, self._clock = ledger, channel, edition, clock
-        self._whole = [rate for rate in can.rates if rate.per == "credential"]
-        self._robot = [rate for rate in can.rates if rate.per == "robot"]
-        self._group = [rate for rate in can.rates if rate.per == "group"]
-        self._held = timedelta(seconds=can.timeout)
+        self._whole = [rate for rate in rates if rate.per == "credential"]
+        self._robot = [rate for rate in rates if rate.per == "robot"]
+        self._group = [rate for rate in rates if rate.per == "group"]
+        self._held = held
         self._in_use: dict[int, list[int]] = {}
         self._free: list[int] = []
         self._refused: dict[str, tuple[datetime, str]] = {}
@@ -48,10 +57,7 @@ class Pace:
     async def admit(
         self, claims: Sequence[Claim], to: Iterable[Recipient]
     ) -> tuple[list[Claim], list[tuple[Claim, datetime]]]:
-        """Which claims may go out now, and when the others may: their own groups have had enough for the moment.
-
-        Permits that are left over are given back.
-        """
+        """Which claims may go out now, and when the others may: their own groups have had enough for the moment."""
         await self.look()
         if not (self._robot or self._group or self._free or self._refused):
             return list(claims), []
@@ -64,9 +70,13 @@ class Pace:
             else:
                 self._in_use[claim.id] = [*got.ids, *([self._free.pop()] if self._free else [])]
                 now.append(claim)
-        left, self._free = self._free, []
-        await patiently(partial(self._ledger.permits_back, left))
         return now, later
+
+    async def put_back(self) -> None:
+        """Give up the permits that nothing was claimed for."""
+        if self._free:
+            left, self._free = self._free, []
+            await patiently(partial(self._ledger.permits_back, left))
 
     async def ended(self, claims: Iterable[Claim]) -> None:
         """These have been answered, or given up."""

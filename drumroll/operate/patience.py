@@ -25,11 +25,19 @@ async def patiently(act: Callable[[], T], *, seconds: float = 30.0) -> T:
 
 
 async def undisturbed(work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, however often the caller is cancelled meanwhile (a second and third Ctrl-C)."""
-    task = asyncio.ensure_future(work)
+    """The result of `work`, which is done whole however often the caller is cancelled meanwhile (several Ctrl-C).
+
+    CancelledError afterwards when it was: a cancellation is put off, never lost.
+    """
+    task, cancelled = asyncio.ensure_future(work), False
     while not task.done():
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
-            continue
-    return task.result()
+            cancelled = True
+        except Exception:  # noqa: BLE001 - the work's own: raised below
+            break
+    result = task.result()
+    if cancelled:
+        raise asyncio.CancelledError
+    return result
