@@ -13,6 +13,7 @@ from drumroll.errors import DrumrollError
 from drumroll.ledger.model import Claim, Settlement, idempotency_key
 from drumroll.operate.attempt import Attempts
 from drumroll.operate.beats import planned_step
+from drumroll.operate.chorus import Voice, others_first, speaking, turn
 from drumroll.operate.edition import Where, capabilities_of
 from drumroll.operate.lease import while_ours
 from drumroll.operate.open_channels import OpenChannels
@@ -45,7 +46,8 @@ class Sent:
 class Flying:
     """Requests under way. A wait for the next of them costs the same however many there are, as asyncio's does not."""
 
-    def __init__(self) -> None:
+    def __init__(self, voice: Voice) -> None:
+        self._voice = voice
         self.tasks: set[asyncio.Task[Settlement]] = set()
         self._landed: list[asyncio.Task[Settlement]] = []
         self._some = asyncio.Event()
@@ -56,6 +58,7 @@ class Flying:
     def add(self, task: "asyncio.Task[Settlement]") -> None:
         """One more."""
         self.tasks.add(task)
+        self._voice.under_way += 1
         _in_flight.add(task)
         task.add_done_callback(self._land)
 
@@ -69,6 +72,7 @@ class Flying:
 
     def _land(self, task: "asyncio.Task[Settlement]") -> None:
         self.tasks.discard(task)
+        self._voice.under_way -= 1
         self._landed.append(task)
         self._some.set()
 
@@ -165,7 +169,9 @@ class Outbox:
 
         Never more rows in `sending` than requests in flight. One channel's trouble leaves the others alone.
         """
-        ended = await asyncio.gather(*map(self._drain, self._used()), return_exceptions=True)
+        with speaking() as voice:
+            drains = [self._drain(channel, voice) for channel in self._used()]
+            ended = await asyncio.gather(*drains, return_exceptions=True)
         for error in ended:
             if error is not None:
                 raise error
@@ -174,18 +180,21 @@ class Outbox:
         groups, ours = self._plan.launch.community.groups, set(self.step.groups)
         return sorted({group.channel for group in groups if group.id in ours})
 
-    async def _drain(self, channel: str) -> None:
+    async def _drain(self, channel: str, voice: Voice) -> None:
         width, lease = self._capabilities[channel].concurrency, self._lease(channel)
         pace, somebody = self._attempts.paces[channel], self._somebody_on(channel)
-        flying = Flying()
+        flying = Flying(voice)
+        await turn()
         try:
             while True:
                 free = await pace.room(width - len(flying), somebody)
                 if claims := await self._claim(channel, free, lease):
                     await undisturbed(self._let_go(claims, pace, flying))
+                voice.has_begun = True
                 await pace.put_back()
                 if flying:
-                    await undisturbed(self._record_done(await flying.landed(), pace))
+                    landed = await flying.landed()
+                    await undisturbed(self._record_done(landed, pace, voice))
                 elif not claims and not await self._opens_soon(channel, pace):
                     return
         finally:
@@ -249,9 +258,13 @@ class Outbox:
             )
         )
 
-    async def _record_done(self, done: list["asyncio.Task[Settlement]"], pace: Pace) -> None:
+    async def _record_done(
+        self, done: list["asyncio.Task[Settlement]"], pace: Pace, voice: Voice | None = None
+    ) -> None:
         settlements = [task.result() for task in done]
         try:
+            if voice is not None:
+                await others_first(voice)
             await self._record(settlements)
             await pace.ended(settlement.claim for settlement in settlements)
         finally:

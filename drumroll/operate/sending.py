@@ -1,25 +1,19 @@
 """Sending a step that is ready, and telling what became of it."""
 
-import asyncio
 import logging
-import time
-from collections.abc import Coroutine
 from functools import partial
 from textwrap import shorten
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from drumroll.clock import Clock
 from drumroll.ledger.model import delivery_key
+from drumroll.operate.chorus import hush
 from drumroll.operate.edition import Where
 from drumroll.operate.lateness import PUNCTUAL
 from drumroll.operate.lease import while_ours
 from drumroll.operate.outbox import Outbox, Sent
 from drumroll.operate.story import tell
 from drumroll.operate.wording import Ready
-
-_HUSH = 2.0  # seconds: a long fan-out of one launch does not hold the others up
-_speaking: set[Coroutine[Any, Any, None]] = set()
 
 
 async def send_step(where: Where, ready: Ready, clock: Clock) -> Sent:
@@ -36,7 +30,8 @@ async def send_step(where: Where, ready: Ready, clock: Clock) -> Sent:
         if clock.now() - instant > PUNCTUAL:
             return outbox.sent  # the machine slept through it: the ruling on it is to be made anew
         if ready.ruling.act == "send":
-            await _together(outbox.drain())
+            await outbox.drain()
+            await hush()
         else:
             outbox.set_aside()
         await outbox.recover()
@@ -44,21 +39,6 @@ async def send_step(where: Where, ready: Ready, clock: Clock) -> Sent:
         await outbox.close()
     _tell(where, outbox, ready, clock)
     return outbox.sent
-
-
-async def _together(drain: Coroutine[Any, Any, None]) -> None:
-    """Those of one instant in this process all speak before the first of them goes on to other things.
-
-    What comes after a message, Prefect's server most of all, would otherwise stand before the others' messages.
-    """
-    _speaking.add(drain)
-    try:
-        await drain
-    finally:
-        _speaking.discard(drain)
-    deadline = time.monotonic() + _HUSH
-    while _speaking and time.monotonic() < deadline:  # noqa: ASYNC110 - many loops may be in this process
-        await asyncio.sleep(0.02)
 
 
 async def recover_step(where: Where, ready: Ready, clock: Clock) -> Sent:

@@ -10,7 +10,7 @@ from drumroll.launchfile.community import StaffGroup
 from drumroll.launchfile.load import did_you_mean
 from drumroll.launchfile.references import reached_by
 from drumroll.operate.edition import capabilities_of
-from drumroll.operate.open_channels import OpenChannels
+from drumroll.operate.open_channels import PATIENTLY, OpenChannels
 from drumroll.plan.compile import planned_remedy
 from drumroll.plan.model import Plan, PlannedStep, remedy_step_id
 from drumroll.words.render import Words
@@ -76,7 +76,7 @@ async def send_test(plan: Plan, step: PlannedStep, group: StaffGroup, *, project
         pin=step.pin,
         mention_all=step.mention_all,
     )
-    channels = OpenChannels(plan, project)
+    channels = OpenChannels(plan, project, within=PATIENTLY)
     try:
         return await (await channels.get(group.channel)).send(message)
     finally:
