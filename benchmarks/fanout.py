@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.servers import ROOT, postgres
+from benchmarks.servers import ROOT, postgres, wait
 from benchmarks.sink import sink
 
 GROUPS, MANY, FEW = 5_000, 50_000, 500  # few: what Apprise is given, for it is slow
@@ -69,7 +69,8 @@ def measure() -> dict[str, Any]:
                     ours = _process(url, "drumroll", groups, place(f"r{run}_{groups}"))
                     figures.setdefault(name, []).append(ours)
         figures["apprise"] = [_process(url, "apprise", FEW)]
-    return _told(figures)
+        doubtful = {kind: _doubtful_after_a_kill(url, place("killed")) for kind, place in ledgers.items()}
+    return _told(figures) | {"rows in doubt after a kill in mid-flight": doubtful, "and at most": WIDTH}
 
 
 def _told(figures: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
@@ -118,6 +119,30 @@ def _process(url: str, who: str, groups: int, ledger: str = "") -> dict[str, flo
         raise RuntimeError(f"{who}: {came} of {groups} arrived")
     found: dict[str, float] = json.loads(ran.stdout)
     return found
+
+
+def _doubtful_after_a_kill(url: str, ledger: str) -> int:
+    """SIGKILL in the middle of a fan-out: how many rows nobody can tell the end of."""
+    from drumroll.ledger.ledger import open_ledger
+
+    print(f"  a kill, {ledger.partition(':')[0]} …", file=sys.stderr)
+    command = [sys.executable, "-m", "benchmarks.fanout", "drumroll", url, str(GROUPS), ledger]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        wait(lambda: _count(url) > 0, 60, "nothing arrives")
+        time.sleep(0.3)
+        process.kill()
+    store = open_ledger(ledger)
+    counts = store.counts(store.editions()[0].id)
+    store.close()
+    _count(url)
+    if not counts.get("due") or not counts.get("sent"):
+        raise RuntimeError(f"killed too early or too late: {counts}")
+    return counts.get("sending", 0)
+
+
+def _count(url: str) -> int:
+    with urllib.request.urlopen(url) as answer:
+        return int(json.load(answer)["count"])
 
 
 def _main(who: str, url: str, groups: int, ledger: str) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, Protocol
 
 Format = Literal["text", "markdown"]
 
@@ -21,15 +21,33 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """How large something is, and the most that fits; `of` says what makes it so, where it is not the text alone."""
+
+    size: int
+    most: int
+    unit: Literal["bytes", "characters"]
+    of: str = ""
+
+
+class Written(Protocol):
+    """What a platform counts of a text: with its escapes, its envelope, and the mention of everyone."""
+
+    def __call__(self, text: str, of: Format, *, attached: bool, everyone: bool) -> Extent: ...
+
+
+@dataclass(frozen=True, slots=True)
 class Capability:
     """The rules of one channel.
 
     `max_bytes` counts UTF-8 bytes of the finished text, `max_chars` its UTF-16 code units, which are never fewer than
     its characters (None: no limit); `markdown_max_bytes` stands in for `max_bytes` where markdown has another limit,
-    `caption_chars` for `max_chars` where the text goes below an attachment. `formats` are those a text may be written
+    `caption_chars` for `max_chars` where the text goes below an attachment. `written` measures what becomes of a text
+    on its way out, where a platform counts more than the text itself. `formats` are those a text may be written
     in, `attachments` how many files one message may carry, `attachment_bytes` the most bytes of each,
     `attachment_types` the endings of file names that it takes (empty: any).
-    `pin` and `mention_all`: whether a step may ask for them. `idempotent`: the platform takes a key and honours it, so
+    `pin` and `mention_all`: whether a step may ask for them; `pin_with_files`: also one with attachments;
+    `mention_all_formats`: in which formats. `idempotent`: the platform takes a key and honours it, so
     that a doubtful send may be repeated. `look_up`: the platform can say afterwards whether a key arrived. `tracks`:
     the platform can say what became of a message that awaits somebody's tap. `unattended`: no person has to act.
     `direct`: a single member can be addressed, not only a group. `message_ids`: its receipts carry ids of the
@@ -41,13 +59,16 @@ class Capability:
     max_bytes: int | None = None
     max_chars: int | None = None
     markdown_max_bytes: int | None = None
+    written: Written | None = None
     formats: frozenset[Format] = frozenset({"text"})
     attachments: int = 0
     caption_chars: int | None = None
     attachment_bytes: int | None = None
     attachment_types: frozenset[str] = frozenset()
     pin: bool = False
+    pin_with_files: bool = True
     mention_all: bool = False
+    mention_all_formats: frozenset[Format] = frozenset({"text", "markdown"})
     idempotent: bool = False
     look_up: bool = False
     tracks: bool = False
@@ -74,3 +95,11 @@ class Capability:
     def most_chars(self, *, attached: bool) -> int | None:
         """Most UTF-16 code units of a text, with an attachment or without."""
         return self.caption_chars if attached and self.caption_chars is not None else self.max_chars
+
+    def too_long(self, text: str, of: Format, *, attached: bool, everyone: bool) -> Extent | None:
+        """What of `text` is more than fits; None when all of it does. UnicodeEncodeError for half a character."""
+        units, fit = len(text.encode("utf-16-le")) // 2, self.most_chars(attached=attached)
+        extents = [Extent(len(text.encode()), self.most_bytes(of) or 0, "bytes"), Extent(units, fit or 0, "characters")]
+        if self.written is not None:
+            extents.append(self.written(text, of, attached=attached, everyone=everyone))
+        return next((each for each in extents if each.most and each.size > each.most), None)

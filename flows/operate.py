@@ -16,6 +16,7 @@ from drumroll.operate.story import awaited, tell_wait
 from drumroll.operate.waking import ready_by
 from tasks.announce import announce
 from tasks.asking import ask
+from tasks.credentials import blocks_stand_in
 from tasks.engine import as_its_engine
 from tasks.gate import gate
 from tasks.render import render
@@ -49,7 +50,8 @@ async def until_its_gate(where: Where, phase: str) -> str:
         if await while_ours(stood_by(where)):
             continue
         tell_wait(where, beat, phase)
-        await prepare(where, beat)
+        with blocks_stand_in():
+            await prepare(where, beat)
         if not await while_ours(wait_until(ready_by(where, beat), where, awaited(where, beat, phase))):
             continue
         if held_back(where) or next_beat(where, phase, now=current_clock().now()) != beat:

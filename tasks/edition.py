@@ -10,6 +10,7 @@ from drumroll.errors import LedgerAwayError, LedgerBusyError
 from drumroll.operate.edition import Where
 from drumroll.operate.opening import close_edition, ended, find_edition, open_edition, reopen
 from drumroll.operate.story import log
+from tasks.credentials import blocks_stand_in
 from tasks.seat import while_seated
 from tasks.signing import sign, signed, this_run
 
@@ -29,7 +30,10 @@ async def open_launch(
     run = this_run()
     # When the run was to begin, not when a worker had time for it; it stays the same however often the run begins anew.
     called = run.expected_start_time if run is not None else None
-    where = await open_edition(Path(file), opens=opens, called=called, ledger=ledger, approved=approved, by=approved_by)
+    with blocks_stand_in():
+        where = await open_edition(
+            Path(file), opens=opens, called=called, ledger=ledger, approved=approved, by=approved_by
+        )
     await sign(where)
     return where
 

@@ -24,6 +24,7 @@ from drumroll.operate.following import follow
 from drumroll.operate.story import log
 from drumroll.operate.watching import lately_ended, ledger_of, recover, running, sync
 from tasks.alarming import Bell
+from tasks.credentials import blocks_stand_in
 from tasks.held_steps import tend_questions
 from tasks.requeue import SECOND_LOOK, tend_runs
 from tasks.show import artifact_key
@@ -115,7 +116,8 @@ async def _sync(where: Where) -> Alarm | None:
 
 async def _recover(where: Where) -> Alarm | None:
     try:
-        await recover(where, current_clock())
+        with blocks_stand_in():
+            await recover(where, current_clock())
     except DrumrollError as error:
         what = f"deliveries that a dead process left cannot be settled: {error.message}"
         return Alarm(where.edition, "watch", "recover", what, error.remedy or "the next round tries again")
@@ -124,7 +126,8 @@ async def _recover(where: Where) -> Alarm | None:
 
 async def _follow(where: Where) -> Alarm | None:
     try:
-        found = await follow(where, current_clock())
+        with blocks_stand_in():
+            found = await follow(where, current_clock())
     except Exception as error:  # noqa: BLE001 - what a platform cannot be asked now, the next round asks
         log.warning(
             "%s: what waits for a tap: %s", where.edition, type(error).__name__, extra={"edition": where.edition}

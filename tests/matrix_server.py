@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import hmac
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -137,7 +136,7 @@ def matrix_server(folder: Path) -> Iterator[MatrixServer]:
 
 def installed() -> str:
     """The interpreter of an environment with Synapse in it, made once. RuntimeError says why it cannot be made."""
-    python = HOME / ("Scripts" if os.name == "nt" else "bin") / "python"
+    python = HOME / "bin" / "python"
     ready = HOME / ".ready"
     if ready.exists() and ready.read_text() == REQUIREMENT and _runs(python):
         return str(python)

@@ -200,7 +200,7 @@ def unknown_channel(draft, pick):
 @operator
 def unknown_channel_kind(draft, pick):
     path = ("community", "channels", pick(list(draft.example.launch.community.channels)), "kind")
-    draft.set(path, pick(["pigeon", "web_hook", "telegram"]))
+    draft.set(path, pick(["pigeon", "web_hook", "telegraph"]))
     return Expected("name/channel-kind", draft.line(*path))
 
 
@@ -811,6 +811,21 @@ def a_daily_cap_that_is_too_low(draft, pick):
     cap = pick(range(1, len(spots)))
     draft.add(("community", "channels", _by_hand(draft.example)), "daily_cap", str(cap))
     return Expected("rates/daily", draft.line(*spots[cap].path, "at"))
+
+
+@operator
+def a_monthly_cap_that_is_too_low(draft, pick):
+    by_month = {}
+    for spot in _to_everyone(draft.example):
+        local = spot.planned.due.astimezone(draft.example.zone)
+        by_month.setdefault((local.year, local.month), []).append(spot)
+    spots = pick([spots for spots in by_month.values() if len(spots) > 1])
+    cap = pick(range(1, len(spots)))
+    credentials = "corp_id_env: CORP, secret_env: SECRET, sender: mei"
+    limits = f"daily_cap: 99, monthly_cap: {cap}"
+    name = _by_hand(draft.example)
+    draft.set(("community", "channels", name), f"{{kind: wecom_customer_group, {credentials}, {limits}}}")
+    return Expected("rates/monthly", draft.line(*spots[cap].path, "at"))
 
 
 @operator

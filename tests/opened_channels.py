@@ -18,3 +18,13 @@ async def opened(kind: str, environ: Mapping[str, str], **options: Any) -> Async
         yield channel
     finally:
         await channel.close()
+
+
+def least(kind: str) -> dict[str, Any]:
+    """The options that a kind cannot do without."""
+    if kind == "webhook":
+        return {"url": "https://bridge.example"}
+    known = {"host": "smtp.example.org", "from": "news@example.org", "api": "https://matrix.example.org"}
+    fields = channel_class(kind).Options.model_fields
+    required = [field.alias or name for name, field in fields.items() if field.is_required()]
+    return {name: known.get(name, "NAME") for name in required}

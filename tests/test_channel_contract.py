@@ -202,6 +202,7 @@ class AppriseHarness(DoubleHarness):
 
 class DingtalkHarness(DoubleHarness):
     kind = "dingtalk"
+    address = None
 
     async def start(self) -> None:
         self.double = DingtalkDouble(tokens=[CANARY], secret=CANARY, per_minute=1000)
@@ -235,6 +236,7 @@ class EmailHarness(DoubleHarness):
 
 class FeishuHarness(DoubleHarness):
     kind = "feishu"
+    address = None
 
     async def start(self) -> None:
         self.double = FeishuDouble(tokens=[CANARY], secret=CANARY, per_second=1000, per_minute=1000)

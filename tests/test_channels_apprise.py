@@ -209,7 +209,16 @@ async def test_what_is_no_address_of_the_long_tail_is_refused(double, url):
     assert "URLS" in await refused_to_open(double, url)
 
 
-@pytest.mark.parametrize("value", ["{}", '{"room-1": 7}', '{"room-1": "json://CANARY"', '["json://CANARY"]'])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "{}",
+        '{"room-1": 7}',
+        '{"a": "json://CANARY", "a": "json://x"}',
+        '{"room-1": "json://CANARY"',
+        '["json://CANARY"]',
+    ],
+)
 async def test_an_object_that_is_none_is_refused(double, value):
     assert "URLS" in await refused_to_open(double, value)
 

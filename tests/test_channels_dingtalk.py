@@ -15,7 +15,8 @@ from tests.doubles import dingtalk
 from tests.doubles.dingtalk import DingtalkDouble
 from tests.opened_channels import opened as opened_channel
 
-TO = Recipient("taipei", "台北讀書會", "taipei-chat")
+TO = Recipient("taipei", "台北讀書會")
+NAMED = Recipient("taipei", "台北讀書會", "taipei-chat")
 
 
 def opened(double: DingtalkDouble, robots: Any = "token-1", **options: Any):
@@ -114,8 +115,8 @@ async def test_a_signed_robot_gets_its_signature():
             for number in range(8):  # some signatures have a + or a / in them
                 await channel.send(message(f"drm_{number}", recipient=TO))
         async with opened(double, {"taipei-chat": {"url": "token-1", "secret": "SECdemo"}}) as channel:
-            await channel.send(message(recipient=TO))
-            assert "its robot and its secret" in await channel.verify(TO)
+            await channel.send(message(recipient=NAMED))
+            assert "its robot and its secret" in await channel.verify(NAMED)
         assert len(double.seen) == 9
 
 

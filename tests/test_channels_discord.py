@@ -184,6 +184,12 @@ async def test_an_address_that_is_none_is_refused_before_anything_is_sent(double
     assert double.requests == 0
 
 
+async def test_a_lone_webhook_is_not_for_groups_that_have_an_address(double):
+    error = await outcome(double, recipient=Recipient("staff", "Staff", "staff/123"))
+    assert (error.kind, 'group "Staff"' in str(error), double.requests) == ("permanent", True, 0)
+    assert "WEBHOOKS holds one webhook, for groups without an `address`" in str(error)
+
+
 async def test_a_single_member_cannot_be_addressed(double):
     error = await outcome(double, recipient=Recipient("taipei", "台北", "", "u-7", "小美"))
     assert (error.kind, "single member" in str(error), double.requests) == ("permanent", True, 0)
@@ -199,6 +205,9 @@ async def test_a_single_member_cannot_be_addressed(double):
         '{"a": "https://discord.com/api/webhooks/1/abcSECRET", "b": 7}',
         '{"a/1": "https://discord.com/api/webhooks/1/abcSECRET"}',
         '{"a": SECRET',
+        '{"a": "https://discord.com/api/webhooks/1/abcSECRET", "a": "https://discord.com/api/webhooks/2/abcSECRET"}',
+        '{"a": "https://discord.com/api/webhooks/1/abcSECRET", "b": "https://discordapp.com/api/webhooks/1/abcSECRET"}',
+        '{"": "https://discord.com/api/webhooks/1/abcSECRET"}',
         "{}",
     ],
 )

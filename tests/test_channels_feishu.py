@@ -14,7 +14,8 @@ from tests.doubles import feishu
 from tests.doubles.feishu import FeishuDouble
 from tests.opened_channels import opened as opened_channel
 
-TO = Recipient("taipei", "台北讀書會", "taipei-chat")
+TO = Recipient("taipei", "台北讀書會")
+NAMED = Recipient("taipei", "台北讀書會", "taipei-chat")
 
 
 def opened(double: FeishuDouble, robots: Any = "hook-1", **options: Any):
@@ -111,8 +112,8 @@ async def test_a_signed_bot_gets_its_signature():
         async with opened(double, secret_env="SIGN") as channel:
             await channel.send(message(recipient=TO))
         async with opened(double, {"taipei-chat": {"url": "hook-1", "secret": "demo"}}) as channel:
-            await channel.send(message(recipient=TO))
-            assert "its robot and its secret" in await channel.verify(TO)
+            await channel.send(message(recipient=NAMED))
+            assert "its robot and its secret" in await channel.verify(NAMED)
         async with opened(double, {"url": "hook-1", "secret": "demo"}) as channel:
             await channel.send(message(recipient=TO))
         assert len(double.seen) == 3

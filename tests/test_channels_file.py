@@ -56,7 +56,7 @@ async def test_a_new_run_keeps_what_is_there_and_knows_it(path: Path):
     await channel_at(path).send(message("drm_1"))
     later = channel_at(path)
     await later.open()
-    assert (await later.look_up("drm_1")) is not None
+    assert (await later.look_up("drm_1", message().recipient)) is not None
     await later.send(message("drm_1"))
     await later.send(message("drm_2"))
     assert keys(path) == ["drm_1", "drm_2"]
@@ -72,7 +72,7 @@ async def test_a_half_written_last_line_is_cut_off_wherever_it_broke(path: Path)
         channel = channel_at(path)
         await channel.open()
         assert path.read_bytes() == whole
-        assert await channel.look_up("drm_2") is None
+        assert await channel.look_up("drm_2", message().recipient) is None
 
 
 async def test_another_files_text_is_never_cut_off(path: Path):
@@ -106,14 +106,14 @@ async def test_a_file_moved_away_is_begun_anew(path: Path):
     path.rename(path.with_suffix(".old"))
     await channel.send(message("drm_2"))
     assert keys(path) == ["drm_2"]
-    assert await channel.look_up("drm_1") is None
+    assert await channel.look_up("drm_1", message().recipient) is None
 
 
 async def test_a_file_emptied_by_hand_is_read_anew(path: Path):
     channel = channel_at(path)
     await channel.send(message("drm_1"))
     path.write_text("")
-    assert await channel.look_up("drm_1") is None
+    assert await channel.look_up("drm_1", message().recipient) is None
     await channel.send(message("drm_1"))
     assert keys(path) == ["drm_1"]
 

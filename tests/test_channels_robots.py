@@ -20,6 +20,7 @@ from tests.opened_channels import opened as opened_channel
 
 TO = Recipient("taipei", "台北讀書會", "taipei-chat")
 OTHER = Recipient("tainan", "台南讀書會", "tainan-chat")
+ROBOT = json.dumps({"taipei-chat": "robot-1"})
 
 
 @dataclass
@@ -28,7 +29,7 @@ class Case:
     double: Double
     webhook: str  # how its addresses begin
 
-    def opened(self, robots: Any = "robot-1", **options: Any):
+    def opened(self, robots: Any = ROBOT, **options: Any):
         written = robots if isinstance(robots, str) else json.dumps(robots)
         return opened_channel(self.kind, {"ROBOTS": written}, robots_env="ROBOTS", api=self.double.url, **options)
 
@@ -47,7 +48,7 @@ async def case(request) -> AsyncIterator[Case]:
         yield Case(request.param, double, channel_class(request.param).host + path)
 
 
-async def failed(case: Case, robots: Any = "robot-1", *, to: Recipient = TO, patience: str = "10s") -> SendError:
+async def failed(case: Case, robots: Any = ROBOT, *, to: Recipient = TO, patience: str = "10s") -> SendError:
     async with case.opened(robots, timeout=patience) as channel:
         with pytest.raises(SendError) as caught:
             await channel.send(message(recipient=to))
@@ -61,11 +62,20 @@ async def unopened(case: Case, robots: str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("address", ["taipei-chat", None])
-async def test_a_lone_robot_speaks_wherever_it_is_asked_to(case, address):
+@pytest.mark.parametrize("address", [None, ""])
+async def test_a_lone_robot_speaks_to_a_group_without_an_address(case, address):
     async with case.opened(case.webhook + "robot-1") as channel:
         await channel.send(message(recipient=Recipient("taipei", "台北", address)))
     assert [seen["to"] for seen in case.double.seen] == ["robot-1"]
+
+
+async def test_a_lone_robot_is_not_for_groups_that_have_an_address(case):
+    """Else a staff group with an address of its own would reach members, and `check` could not see it."""
+    error = await failed(case, "robot-1", to=Recipient("staff", "Staff", "staff-chat"))
+    assert (error.kind, case.double.requests) == ("permanent", 0)
+    assert 'group "Staff"' in str(error)
+    assert "ROBOTS holds one robot, for groups without an `address`; leave that out, or name" in str(error)
+    assert "staff-chat" not in str(error)
 
 
 async def test_of_several_robots_each_group_has_its_own(case):
@@ -92,7 +102,9 @@ async def test_a_group_without_a_robot_is_refused_before_anything_is_sent(case, 
         ("what/ever", "not a webhook address"),
         ("{", "no JSON object"),
         ("{}", "no JSON object"),
+        ('{"": "robot-1"}', "no JSON object"),
         ('{"a": "robot-1", "a": "robot-2"}', "names a group twice"),
+        ('{"a": "robot-1", "b": "robot-1"}', "the same place from two addresses"),
         ('{"a": 7}', "not a webhook address"),
         ('{"a": null}', "not a webhook address"),
         ("https://elsewhere.example/hook/SECRET", "on another server; say which with `api`"),
@@ -117,9 +129,9 @@ async def test_the_webhook_of_another_platform_is_told(case):
 
 
 async def test_each_robot_pays_for_its_own_group(case):
-    async with case.opened({"taipei-chat": "robot-1", "tainan-chat": "robot-2", "north": "robot-1"}) as channel:
+    async with case.opened({"taipei-chat": "robot-1", "tainan-chat": "robot-2"}) as channel, case.opened() as other:
         assert channel.bucket(TO) != channel.bucket(OTHER)
-        assert channel.bucket(TO) == channel.bucket(Recipient("north", "North", "north"))
+        assert channel.bucket(TO) == other.bucket(TO)
         assert channel.bucket(TO).startswith(f"{case.kind}:")
         assert "robot-1" not in channel.bucket(TO)
         assert channel.bucket(Recipient("x", "X", "unknown")) == ""
@@ -142,7 +154,7 @@ async def test_verify_says_what_was_seen_to_and_calls_nobody(case):
 
 async def test_the_receipt_carries_our_key_for_they_give_no_id(case):
     async with case.opened() as channel:
-        assert (await channel.send(message("drm_7"))).message_id == "drm_7"
+        assert (await channel.send(message("drm_7", recipient=TO))).message_id == "drm_7"
         assert not channel.capability.message_ids
 
 
@@ -178,7 +190,7 @@ async def test_a_closed_port_is_tried_again(case):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         api = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        async with opened_channel(case.kind, {"ROBOTS": "robot-1"}, robots_env="ROBOTS", api=api) as channel:
+        async with opened_channel(case.kind, {"ROBOTS": ROBOT}, robots_env="ROBOTS", api=api) as channel:
             with pytest.raises(SendError, match="cannot be reached") as caught:
                 await channel.send(message(recipient=TO))
     assert (caught.value.kind, caught.value.doubtful) == ("transient", False)
@@ -186,7 +198,7 @@ async def test_a_closed_port_is_tried_again(case):
 
 async def test_loopback_is_called_only_where_the_operator_allows_it(case):
     parsed = parse_options(case.kind, {"robots_env": "ROBOTS", "api": case.double.url})
-    channel = channel_class(case.kind)("main", parsed, ChannelContext(".", {"ROBOTS": "robot-1"}))
+    channel = channel_class(case.kind)("main", parsed, ChannelContext(".", {"ROBOTS": ROBOT}))
     await channel.open()
     with pytest.raises(SendError, match="DRUMROLL_PRIVATE_HOSTS") as caught:
         await channel.send(message(recipient=TO))

@@ -149,13 +149,13 @@ async def test_a_file_that_does_not_go_up_leaves_nothing_posted(double, word, ki
     double.uploads = ["200", word]
     error = await outcome(double, attachments=(PICTURE, Attachment("plan.pdf", b"%PDF")))
     assert (error.kind, error.doubtful, double.requests) == (kind, False, 0)
-    assert (word == "413") != ("plan.pdf up, so that nothing was posted" in str(error))
+    assert (word == "413") != ("it is tried again" in str(error))
 
 
 async def test_files_are_carried_to_nobody_but_slack(double):
     double.files_at = "https://evil.example"
     error = await outcome(double, attachments=(PICTURE,))
-    assert (error.kind, "not Slack's" in str(error)) == ("permanent", True)
+    assert (error.kind, "not asked at evil.example" in str(error)) == ("permanent", True)
 
 
 async def test_files_whose_last_answer_is_lost_leave_it_open(double):

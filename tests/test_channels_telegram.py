@@ -64,6 +64,30 @@ async def test_plain_text_mentions_nobody(double):
     assert double.seen[0]["mentions"] == []
 
 
+async def test_an_address_with_an_at_sign_still_leads_where_it_did(double):
+    async with opened(double) as channel:
+        await channel.send(to_group("@all read https://medium.com/@drum/one, a@b.c"))
+    assert double.seen[0]["raw"] == "@\u2060all read https://medium.com/@drum/one, a@b.c"
+
+
+async def test_a_text_that_outgrows_the_limit_with_what_keeps_it_from_mentioning_is_refused(double):
+    error = await outcome(double, text="@a " * 1100)
+    assert (error.kind, double.requests) == ("permanent", 0)
+    assert "4400 characters with what keeps @names from mentioning, 304 more than the 4096 that fit" in str(error)
+
+
+async def test_markdown_is_measured_by_what_members_read(double):
+    async with opened(double) as channel:
+        await channel.send(to_group("**" + "x" * 4090 + "**", format="markdown"))
+    assert double.seen[0]["text"] == "x" * 4090
+
+
+async def test_markdown_mentions_nobody(double):
+    async with opened(double) as channel:
+        await channel.send(to_group("hello @drum_user", format="markdown"))
+    assert double.seen[0]["mentions"] == []
+
+
 async def test_a_picture_carries_the_text_as_its_caption(double):
     async with opened(double) as channel:
         await channel.send(to_group(attachments=(PICTURE,)))

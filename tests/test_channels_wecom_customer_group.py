@@ -92,7 +92,7 @@ async def test_pictures_go_ahead_and_each_is_uploaded_once_for_all_groups(double
 @pytest.mark.parametrize("name", ["poster.gif", "plan.pdf", "film.mp4"])
 async def test_a_file_that_is_no_picture_is_refused_before_anything_is_sent(double, name):
     error = await outcome(double, attachments=(Attachment(name, b"123456"),))
-    assert (error.kind, "send a JPG or PNG" in str(error)) == ("permanent", True)
+    assert (error.kind, "it takes only jpeg, jpg, png" in str(error)) == ("permanent", True)
     assert double.tokens == []
 
 

@@ -162,6 +162,22 @@ def test_the_variables_of_a_launchs_channels_are_named_and_never_shown(tmp_path)
     assert "hush" not in str(signs)
 
 
+def test_a_block_that_stands_in_for_a_variable_is_no_problem_and_all_are_asked_about_at_once(tmp_path):
+    asked = []
+
+    def in_blocks(variables):
+        asked.append(list(variables))
+        return {"EAST_URL"}
+
+    webhook = "kind: webhook\n      url_env: EAST_URL\n      secret_env: EAST_SECRET"
+    file = new_project(tmp_path, LAUNCH.replace("kind: console", webhook)).file
+    signs = [sign for sign in file_signs(file, {}, in_blocks) if sign.subject == "file.channel.screen"]
+    assert asked == [["EAST_URL", "EAST_SECRET"]]
+    assert signs[0].what == "EAST_URL is not set here, and the Prefect Secret Block east-url stands in for it"
+    assert [sign.state for sign in signs] == ["ok", "problem"]
+    assert signs[1].remedy.endswith("or make the Prefect Secret Block east-secret")
+
+
 def launches(url, count):
     ledger = open_ledger(url)
     for number in range(count):

@@ -261,7 +261,7 @@ def write_launch(folder, server, rooms, opens_in):
     for name in ("templates", "flows", "tasks"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "configs").mkdir()
-    addresses = ["#room-0:example.org", *rooms[1:]]
+    addresses = [*rooms[:-1], f"#room-{ROOMS - 1}:example.org"]
     groups = [f'    - {{id: g{n}, name: Room {n}, channel: rooms, address: "{a}"}}' for n, a in enumerate(addresses)]
     steps = [f"      - {{id: s{n}, at: T+{EVERY * (n - 1)}s, topic: item {n}}}" for n in range(1, STEPS + 1)]
     opens = (datetime.now(UTC) + opens_in).replace(microsecond=0)

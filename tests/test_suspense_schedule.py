@@ -522,6 +522,43 @@ def test_the_daily_cap_counts_each_group_by_itself(found):
     assert not found("rates/daily", capped(times[:2], 1, groups="abc"))
 
 
+# rates/monthly
+
+
+def monthly(times, cap, *, opens="2027-01-16 12:00", **keywords):
+    credentials = "kind: wecom_customer_group, corp_id_env: A, secret_env: B, sender: mei, daily_cap: 9"
+    steps = [say(at, f"s{n}", more=more) for n, (at, more) in enumerate(times)]
+    phases = {"recruit": ("D-20 00:10", "D-1 23:50", steps)}
+    text = launch(phases, channel=f"{{{credentials}, monthly_cap: {cap}}}", **keywords)
+    return text.replace("2027-01-16 12:00", opens)
+
+
+def test_the_first_message_beyond_a_months_cap_is_refused_with_the_next_month_that_has_room(found):
+    three = [(f"D-{n} 10:00", "") for n in (9, 8, 7)]
+    assert not found("rates/monthly", monthly(three, 3))
+    (beyond,) = found("rates/monthly", monthly(three, 2))
+    assert beyond.what == "is message 3 of 3 in January 2027 for group a; channel room takes 2 a month"
+    remedy = "leave one out that month, or move this one: the earliest time for it is Mon 2027-02-01 08:00"
+    assert beyond.remedy == remedy
+    assert (beyond.path, beyond.severity) == ("phases.recruit.steps[2].at", "error")
+
+
+def test_a_month_is_a_local_one_and_the_next_may_be_full_as_well(found):
+    around = [("D-2 09:00", ""), ("D-2 23:00", ""), ("D-1 09:00", "")]  # 30 and 31 December in New York
+    late = {"opens": "2027-01-01 12:00", "zone": "America/New_York"}
+    assert found("rates/monthly", monthly(around, 2, **late))
+    assert not found("rates/monthly", monthly([("D-2 09:00", ""), ("D-1 22:00", "")], 2, **late))
+    (beyond,) = found("rates/monthly", monthly([*around, ("D-1 10:00", "")], 2, **late))
+    assert beyond.what.startswith("is message 3 of 4 in December 2026")
+
+
+def test_the_monthly_cap_counts_each_group_by_itself(found):
+    times = [("D-3 09:00", ", to: [a]"), ("D-3 10:00", ", to: [b, c]"), ("D-2 11:00", ", to: [b, c]")]
+    (beyond,) = found("rates/monthly", monthly(times, 1, groups="abc"))
+    assert "for groups b and c;" in beyond.what
+    assert not found("rates/monthly", monthly(times[:2], 1, groups="abc"))
+
+
 # work/hour
 
 
@@ -586,6 +623,7 @@ def test_what_nobody_has_to_post_is_no_work(found):
         ("quiet/hours", series(["No."]).replace("D-2 9:00", "D-2 3:00")),
         ("rates/minute", rated([say("D-2 10:00", "one", kind="countdown")], 41, 20)),
         ("rates/daily", capped([("D-3 09:00", ""), ("D-3 10:00", "")], 1)),
+        ("rates/monthly", monthly([("D-3 09:00", ""), ("D-2 10:00", "")], 1)),
         ("work/hour", by_hand(["D-2 10:00"], 6, 2)),
     ],
 )

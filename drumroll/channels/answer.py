@@ -47,10 +47,16 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 def in_brackets(words: str, secrets: tuple[str, ...]) -> str:
     """A receiver's own words as ` (…)`: one line, printable, at most 200 characters, no secret; empty for none."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        words = words.replace(secret, "…")
+    words = without(words, secrets)
     words = "".join(char if char.isprintable() else " " for char in words)[:200].strip()
     return f" ({words})" if words else ""
+
+
+def without(text: str, secrets: tuple[str, ...]) -> str:
+    """`text` with … where a secret was."""
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, "…")
+    return text
 
 
 def retry_after_seconds(header: str | None, *, now: datetime) -> float | None:
@@ -78,11 +84,14 @@ def sensible_wait(seconds: Any) -> float | None:
     return min(max(float(seconds), 0.0), _LONGEST_WAIT)
 
 
-def broken_error(broken: Broken, *, who: str, timeout: float, idempotent: bool, where: str = "the url") -> SendError:
+def broken_error(
+    broken: Broken, *, who: str, timeout: float, idempotent: bool, asks: bool = False, where: str = "the url"
+) -> SendError:
     """The error for a request without an answer. `who` names channel and receiver, `where` what of ours to check.
 
     Without a connection the message certainly did not arrive: transient. A connection that broke or stayed silent
-    afterwards leaves it open: ambiguous, unless the receiver drops repeated keys.
+    afterwards leaves it open: ambiguous, unless the receiver drops repeated keys (`idempotent`) or the request was a
+    question (`asks`), whose loss leaves nothing in doubt.
     """
     if broken.refused:
         what = "leads to a private address"
@@ -94,6 +103,8 @@ def broken_error(broken: Broken, *, who: str, timeout: float, idempotent: bool, 
         what = f"let nobody in for {timeout:g} s" if broken.late else "cannot be reached"
         return SendError(f"{who} {what}; check {where} and whether the receiver runs", kind="transient")
     what = f"gave no answer for {timeout:g} s" if broken.late else "broke the connection off"
+    if asks:
+        return SendError(f"{who} {what}; it is tried again", kind="transient")
     if idempotent:
         return SendError(f"{who} {what}; it is tried again with the same key", kind="transient", doubtful=True)
     return SendError(f"{who} {what}; it may have arrived: look into the group, then resolve it", kind="ambiguous")

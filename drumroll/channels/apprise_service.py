@@ -4,7 +4,6 @@ All that Apprise says of an outcome is True or False; why it was False stands in
 share, and is read from there (Apprise 1.13, apprise/plugins/*.py). Apprise itself is loaded when it is needed.
 """
 
-import json
 import logging
 import re
 import threading
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drumroll.channels.base import Message
+from drumroll.channels.credentials import by_address
 from drumroll.channels.text import without_mentions
 
 # Services that are asked over HTTP, each at its own servers or at a host that stands in the URL. Not here: what runs
@@ -95,19 +95,15 @@ def listen() -> None:
 
 def urls_in(value: str) -> dict[str | None, str]:
     """The URLs by group address, or the lone one under None. ValueError, without the value, for anything else."""
-    if not value.strip().startswith("{"):
-        found: dict[str | None, str] = {None: value.strip()}
-    else:
-        try:
-            written = json.loads(value)
-        except (ValueError, RecursionError):
-            written = None
-        if not isinstance(written, dict) or not written or not all(isinstance(each, str) for each in written.values()):
-            raise ValueError('is no JSON object like {"group address": "Apprise URL", …}')
-        found = dict(written)
-    for url in found.values():
+    shape = '{"group address": "Apprise URL", …}'
+
+    def checked(url: Any) -> str:
+        if not isinstance(url, str):
+            raise ValueError(f"is no JSON object like {shape}")  # noqa: TRY004 - `credential` expects it
         service_of(url)
-    return found
+        return url
+
+    return by_address(value, checked, shape=shape)
 
 
 def service_of(url: str) -> Any:

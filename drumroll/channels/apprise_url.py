@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 from drumroll.capability import Capability, Rate
 from drumroll.channels.apprise_service import EAR, Heard, listen, service_of, urls_in, words_of
 from drumroll.channels.base import Channel, ChannelContext, Kind, Message, Receipt, Recipient, SendError
-from drumroll.channels.credentials import VariableName, credential, fingerprint
+from drumroll.channels.credentials import VariableName, credential, fingerprint, remedy_for_address
 from drumroll.channels.reach import Reach
 from drumroll.channels.text import check_can
 from drumroll.errors import DrumrollError
@@ -131,7 +131,7 @@ class AppriseChannel(Channel):
 
     def bucket(self, to: Recipient) -> str:
         """The group's URL pays."""
-        url = self._urls.get(to.address)
+        url = self._urls.get(to.address or None)
         return f"apprise:{fingerprint(url)}" if url else ""
 
     async def close(self) -> None:
@@ -150,13 +150,9 @@ class AppriseChannel(Channel):
         if to.member is not None:
             remedy = "send the step to the group, or put the group on a channel that reaches single members"
             raise self._error(to, "Apprise reaches no single member", remedy, kind="permanent")
-        url = self._urls.get(to.address)
+        url = self._urls.get(to.address or None)
         if url is None:
-            # The address is not shown: a URL, pasted into the launch file, would be the secret itself.
-            variable = self._options.url_env
-            remedy = f"{variable} must name one under exactly the group's `address`"
-            if None in self._urls:
-                remedy = f"{variable} holds one URL, for groups without an `address`; leave that out"
+            remedy = remedy_for_address(self._urls, self._options.url_env, "URL")
             raise self._error(to, "Apprise has no URL for it", remedy, kind="permanent")
         service = service_of(url)
         service.socket_connect_timeout = service.socket_read_timeout = self.capability.timeout

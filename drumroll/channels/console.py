@@ -4,7 +4,7 @@ import sys
 
 from drumroll.capability import Capability
 from drumroll.channels.base import Channel, ChannelContext, Message, Receipt, Recipient, SendError
-from drumroll.channels.text import check_fits, printable
+from drumroll.channels.text import check_can, printable
 from drumroll.errors import DrumrollError
 from drumroll.launchfile.fields import Part
 
@@ -29,7 +29,7 @@ class ConsoleChannel(Channel):
 
     async def send(self, message: Message) -> Receipt:
         """Print one block. Raises SendError (permanent) when standard output is closed or cannot take a character."""
-        check_fits(message, name=self.name, max_bytes=self.capability.max_bytes)
+        check_can(message, self.capability, name=self.name)
         try:
             # One write a block: blocks of concurrent sends never mix.
             sys.stdout.write(_block(message))

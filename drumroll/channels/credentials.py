@@ -5,8 +5,9 @@ Where a variable is not set and the launch runs on Prefect, a Secret Block of th
 """
 
 import hashlib
-from collections.abc import Callable
-from typing import Annotated, TypeVar
+import json
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, WithJsonSchema
 
@@ -56,6 +57,47 @@ def credential(context: ChannelContext, variable: str, read: Callable[[str], T],
         problem = str(error)
     # Raised out here, so that the value inside the first error does not travel along with it.
     raise DrumrollError(f"environment variable {variable}: {problem}", where=where)
+
+
+def by_address(
+    value: str, read: Callable[[Any], T], *, shape: str, parts: frozenset[str] = frozenset()
+) -> dict[str | None, T]:
+    """One value under None, for groups without an `address`, or those of a JSON object by the groups' `address`.
+
+    `read` makes what is wanted of each value, `shape` is how such an object looks; a lone value may be an object
+    itself, of `parts`. ValueError, quoting nothing, for what is no such object, and for a group or a value that is
+    there twice: what is tried out in a group of staff would reach members.
+    """
+    value = value.strip()
+    if not value.startswith("{"):
+        return {None: read(value)}
+    try:
+        written = json.loads(value, object_pairs_hook=_distinct)
+    except (json.JSONDecodeError, RecursionError):
+        written = None
+    if not isinstance(written, dict) or not written or not all(address.strip() for address in written):
+        raise ValueError(f"is no JSON object like {shape}")
+    if written.keys() & parts:
+        return {None: read(written)}
+    found: dict[str | None, T] = {address: read(each) for address, each in written.items()}
+    if len(set(found.values())) < len(found):
+        raise ValueError("leads to the same place from two addresses; give every group its own")
+    return found
+
+
+def remedy_for_address(found: Mapping[str | None, Any], variable: str, what: str) -> str:
+    """What helps a group for which `by_address` found nothing. Its address is not shown: it may be a pasted secret."""
+    if None in found:
+        alone = f"{variable} holds one {what}, for groups without an `address`"
+        return f"{alone}; leave that out, or name each group's own {what} there by its address"
+    return f"{variable} must name one under exactly the group's `address`"
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("names a group twice")
+    return found
 
 
 def block_name(variable: str) -> str:

@@ -10,9 +10,9 @@ import time
 from typing import Any, ClassVar
 from urllib.parse import quote_plus
 
-from drumroll.capability import Capability, Rate
+from drumroll.capability import Capability, Extent, Format, Rate
 from drumroll.channels.base import Message, Receipt
-from drumroll.channels.robots import Refusal, RobotChannel, SignedRobotOptions, receipt
+from drumroll.channels.robots import Refusal, RobotChannel, SignedRobotOptions, receipt, request_extent
 from drumroll.channels.text import check_can
 
 _MOST_BYTES = 20_000
@@ -24,7 +24,7 @@ _TURNED_AWAY = 1111  # `status` of an answer without `errcode`, by the gateway t
 
 
 class DingtalkChannel(RobotChannel):
-    """Each group's own robot. A lone robot needs no address; of several, the group's `address` names its own.
+    """Each group's own robot. A lone robot serves groups without an `address`; else that names the robot.
 
     In `format: text` nothing is markup and nobody is mentioned. Pictures go as links in markdown only. Lists of members
     and the phone show markdown by its first line. DingTalk gives no ids and takes no key: a lost answer leaves it open
@@ -69,6 +69,7 @@ class DingtalkChannel(RobotChannel):
         return Capability(
             max_bytes=18_000,
             markdown_max_bytes=10_000,
+            written=_written,
             formats=frozenset({"text", "markdown"}),
             mention_all=True,
             timeout=options.timeout.total_seconds(),
@@ -82,8 +83,7 @@ class DingtalkChannel(RobotChannel):
         check_can(message, self.capability, name=self.name)
         to = message.recipient
         robot = self._robot(to)
-        body = _body(message)
-        self._check_request(message, body, most=_MOST_BYTES)
+        body = _body(message.text, message.format, everyone=message.mention_all)
         path = f"{self.path}?access_token={robot.token}"
         if robot.secret:
             now = time.time_ns() // 1_000_000
@@ -95,16 +95,20 @@ class DingtalkChannel(RobotChannel):
         return receipt(message)
 
 
-def _body(message: Message) -> dict[str, Any]:
-    everyone = {"at": {"isAtAll": True}} if message.mention_all else {}
-    if message.format == "text":
-        return {"msgtype": "text", "text": {"content": message.text}} | everyone
+def _body(text: str, of: Format, *, everyone: bool) -> dict[str, Any]:
+    at = {"at": {"isAtAll": True}} if everyone else {}
+    if of == "text":
+        return {"msgtype": "text", "text": {"content": text}} | at
     from drumroll.channels.robot_markdown import first_line, to_dingtalk  # noqa: PLC0415 - only where markdown is sent
 
-    title = first_line(message.text)
+    title = first_line(text)
     if len(title) > _LONGEST_TITLE:  # a preview of what follows in full
         title = title[: _LONGEST_TITLE - 1] + "…"
-    return {"msgtype": "markdown", "markdown": {"title": title, "text": to_dingtalk(message.text)}} | everyone
+    return {"msgtype": "markdown", "markdown": {"title": title, "text": to_dingtalk(text)}} | at
+
+
+def _written(text: str, of: Format, *, attached: bool, everyone: bool) -> Extent:  # noqa: ARG001 - asked like every kind
+    return request_extent(_body(text, of, everyone=everyone), _MOST_BYTES)
 
 
 def signature(timestamp: int, secret: str) -> str:

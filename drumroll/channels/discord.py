@@ -2,7 +2,6 @@
 reference ("Uploading Files", "Message Formatting").
 """
 
-import io
 import json
 import re
 import time
@@ -11,10 +10,11 @@ from typing import Any
 
 from pydantic import Field
 
-from drumroll.capability import Capability
-from drumroll.channels.answer import json_object, retry_after_seconds, sensible_wait
+from drumroll.capability import Capability, Extent, Format
+from drumroll.channels.answer import retry_after_seconds, sensible_wait
 from drumroll.channels.base import Message, Receipt, Recipient, SendError
-from drumroll.channels.credentials import VariableName, fingerprint
+from drumroll.channels.credentials import VariableName, by_address, fingerprint, remedy_for_address
+from drumroll.channels.file_form import file_form, sent_name
 from drumroll.channels.platform import PlatformChannel, PlatformOptions, Said
 from drumroll.channels.text import check_can
 from drumroll.channels.web_address import host_of, pieces
@@ -49,9 +49,9 @@ _REMEDIES = {  # Discord's own codes (topics/opcodes-and-status-codes, "JSON Err
 class DiscordChannel(PlatformChannel):
     """A webhook's messages, one webhook a Discord channel. With several, a group's address names its webhook.
 
-    With one webhook the address is empty. `/123` behind it is thread 123 of the channel. In `format: text` nothing is
-    markup, and nobody is ever mentioned unless a step asks for @everyone. Discord takes no key from webhooks: a lost
-    answer leaves it open whether a message arrived.
+    A lone webhook serves groups without an address. `/123` behind it, or alone, is thread 123 of the channel. In
+    `format: text` nothing is markup, and nobody is ever mentioned unless a step asks for @everyone. Discord takes no
+    key from webhooks: a lost answer leaves it open whether a message arrived.
     """
 
     title = "Discord"
@@ -61,18 +61,19 @@ class DiscordChannel(PlatformChannel):
         """Which webhooks."""
 
         webhooks_env: VariableName = Field(
-            description='Environment variable that holds a webhook\'s URL, or several as {"address of a group": "URL"}.'
+            description=(
+                "Environment variable that holds a webhook's URL, for a group without an `address` (or with a /thread "
+                "alone); for several groups, a JSON object of URLs by the groups' `address`."
+            )
         )
         silent: bool = Field(default=False, description="Send without a sound.")
 
     @staticmethod
     def capability_for(options: Options) -> Capability:
-        """No rates: Discord forbids to hard-code them; what its answers say is kept to.
-
-        Of the 2,000 characters, each that is escaped takes two.
-        """
+        """No rates: Discord forbids to hard-code them; what its answers say is kept to."""
         return Capability(
             max_chars=_MOST_CHARS,
+            written=_written,
             formats=frozenset({"text", "markdown"}),
             attachments=10,
             attachment_bytes=20 * _MEGABYTE,
@@ -114,12 +115,13 @@ class DiscordChannel(PlatformChannel):
         """The name of the group's webhook, or how many webhooks there are and that all of them still exist."""
         if to is None:
             for address in self._webhooks:
-                await self._look(Recipient(address, address, address))
+                name = address or "the lone webhook"
+                await self._look(Recipient(name, name, address))
             return f"{len(self._webhooks)} webhooks" if len(self._webhooks) > 1 else "one webhook"
         return f'webhook "{await self._look(to)}"'
 
     async def _look(self, to: Recipient) -> str:
-        said = await self._ask("GET", f"/webhooks/{self._way(to)[0]}", to=to, headers=_CLIENT, idempotent=True)
+        said = await self._ask("GET", f"/webhooks/{self._way(to)[0]}", to=to, headers=_CLIENT, asks=True)
         if not (said.status == 200 and "id" in said.body):
             raise self._refusal(said, to, asks=True)
         return str(said.body.get("name"))
@@ -127,28 +129,24 @@ class DiscordChannel(PlatformChannel):
     def _way(self, to: Recipient) -> tuple[str, str]:
         """ID and token of the webhook, and the thread or nothing."""
         address, thread = _address(to)
-        if to.member or address not in self._webhooks or (thread and not thread.isdecimal()):
-            known = ", ".join(filter(None, self._webhooks))
-            remedy = f"its address is one of {known}" if known else "leave its address out"
-            remedy += ", with /123 for a thread"
-            problem = "cannot reach a single member" if to.member else "cannot be reached: it has no such webhook"
-            raise self._error(to, problem, kind="permanent", remedy=remedy)
-        return self._webhooks[address], thread
+        webhook = self._webhooks.get(address)
+        if to.member:
+            remedy = "send the step to the group, or put the group on a channel that reaches single members"
+            raise self._error(to, "cannot reach a single member", kind="permanent", remedy=remedy)
+        if webhook is None:
+            remedy = remedy_for_address(self._webhooks, self._options.webhooks_env, "webhook")
+            raise self._error(to, "has no webhook for it", kind="permanent", remedy=f"{remedy}, with /123 for a thread")
+        if thread and not thread.isdecimal():
+            remedy = "write the thread's number behind the /, like main/123"
+            raise self._error(to, "cannot be reached: it has no such thread", kind="permanent", remedy=remedy)
+        return webhook, thread
 
     def _fields(self, message: Message) -> dict[str, Any]:
-        words = (_EVERYONE if message.mention_all else "") + _words(message)
-        if len(words) > _MOST_CHARS:  # Discord counts code points (discord/discord-api-docs#1315)
-            added = len(words) - len(message.text)
-            problem = (
-                f'gets {len(words)} characters of step "{message.step}", {added} of them so that it shows as written'
-            )
-            problem += f", {len(words) - _MOST_CHARS} more than the {_MOST_CHARS} that fit"
-            raise self._error(message.recipient, problem, kind="permanent", remedy="shorten it or split it into two")
         if sum(len(file.content) for file in message.attachments) > _MOST_AT_ONCE - _MEGABYTE:
             problem = f'takes 24 MiB at once and step "{message.step}" attaches more'
             raise self._error(message.recipient, problem, kind="permanent", remedy="make the attachments smaller")
         return {
-            "content": words,
+            "content": _words(message.text, message.format, everyone=message.mention_all),
             "allowed_mentions": {"parse": ["everyone"] if message.mention_all else []},
             "flags": _SUPPRESS_EMBEDS | (1 << 12 if self._options.silent else 0),
         }
@@ -166,35 +164,42 @@ class DiscordChannel(PlatformChannel):
             wait = retry_after_seconds(said.retry_after, now=datetime.now(UTC)) if wait is None else wait
             return self._error(to, "answered 429", kind="limited", words=words, retry_after=wait, remedy="it waits")
         if "message" not in said.body or said.status >= 500:
-            return self._strange(said, to, idempotent=asks)
+            return self._strange(said, to, asks=asks)
         remedy = _REMEDIES.get(code, "see what Discord asks for") if isinstance(code, int) else "see what it asks for"
         remedy = remedy.format(variable=self._options.webhooks_env)
         return self._error(to, f"answered {said.status}, {code}", kind="permanent", words=words, remedy=remedy)
 
 
-def _address(to: Recipient) -> tuple[str, str]:
+def _address(to: Recipient) -> tuple[str | None, str]:
     address, _, thread = (to.address or "").partition("/")
-    return address, thread
+    return address or None, thread
 
 
-def _webhooks(value: str, hosts: frozenset[str]) -> dict[str, str]:
-    """`id/token` of each webhook by its address, "" where there is only one. ValueError, quoting nothing."""
-    value = value.strip()
-    named = json_object(value.encode()) if value.startswith("{") else {"": value}
-    if not named or any("/" in name for name in named):
-        raise ValueError('holds neither a webhook\'s URL nor {"address of a group": "URL"} (no / in an address)')
-    found = {}
-    for number, (name, url) in enumerate(named.items(), start=1):
+def _webhooks(value: str, hosts: frozenset[str]) -> dict[str | None, str]:
+    """`id/token` of each webhook by its address, None where there is only one. ValueError, quoting nothing."""
+
+    def path_of(url: Any) -> str:
         match = _WEBHOOK.fullmatch(str(url).rstrip("/"))
         if match is None or host_of(str(url)) not in hosts:
-            raise ValueError(f"its URL {number} is none of a webhook; copy it from the channel's settings")
-        found[name] = match.group(1)
+            raise ValueError("holds a URL that is none of a webhook; copy it from the channel's settings")
+        return match.group(1)
+
+    found = by_address(value, path_of, shape='{"group address": "webhook URL", …}')
+    if any("/" in (address or "") for address in found):
+        raise ValueError("has a / in an address; threads are for the groups in the launch file")
     return found
 
 
-def _words(message: Message) -> str:
-    if message.format == "text":
-        return _literal(message.text)
+def _written(text: str, of: Format, *, attached: bool, everyone: bool) -> Extent:  # noqa: ARG001 - asked like every kind
+    # Discord counts code points (discord/discord-api-docs#1315).
+    return Extent(len(_words(text, of, everyone=everyone)), _MOST_CHARS, "characters", " with its escapes and mentions")
+
+
+def _words(text: str, of: Format, *, everyone: bool) -> str:
+    return (_EVERYONE if everyone else "") + (_literal(text) if of == "text" else _marked(text))
+
+
+def _marked(text: str) -> str:
     from drumroll.channels.markdown import Markup  # noqa: PLC0415 - only where markdown is sent
 
     text = Markup(
@@ -210,7 +215,7 @@ def _words(message: Message) -> str:
         plain=_literal,
         # Nothing is escaped inside of code: backticks are kept apart from each other and from those around it.
         verbatim=lambda words: re.sub("^(?=`)|(?<=`)(?=`)|(?<=`)$", "\u200b", words),
-    ).write(message.text)
+    ).write(text)
     while _QUOTED.search(text):  # one in another comes first
         text = _QUOTED.sub(_quoted, text)
     return text.strip("\n")
@@ -253,14 +258,8 @@ def _why(body: Any) -> str:
 
 
 def _form(fields: dict[str, Any], message: Message) -> Any:
-    import aiohttp  # noqa: PLC0415 - slow to load
-
-    # Names as they are: percent signs would show.
-    form = aiohttp.FormData(quote_fields=False)
-    names = [{"id": number, "filename": file.name} for number, file in enumerate(message.attachments)]
+    names = [{"id": number, "filename": sent_name(file.name)} for number, file in enumerate(message.attachments)]
     whole = json.dumps(fields | {"attachments": names}, ensure_ascii=False)
-    form.add_field("payload_json", whole, content_type="application/json")
-    for number, file in enumerate(message.attachments):
-        # A stream, for aiohttp holds everything else up while it writes many bytes at once.
-        form.add_field(f"files[{number}]", io.BytesIO(file.content), filename=file.name)
-    return form
+    return file_form(
+        {f"files[{number}]": file for number, file in enumerate(message.attachments)}, {"payload_json": whole}
+    )

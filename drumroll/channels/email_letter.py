@@ -14,7 +14,7 @@ from drumroll.channels.base import Message
 _LETTER = SMTP.clone(cte_type="7bit")
 # Where a line is full, Python writes addresses and ids as encoded words, and they are none any more. 998 are allowed.
 _WIRE = _LETTER.clone(max_line_length=998)
-_LONGEST_SUBJECT = 78
+_LONGEST_SHOWN = 78  # characters of a subject, and of a name: servers refuse lines over 998 bytes
 
 _ATOM = r"[^\s@<>\"(),:;\\\[\].\x00-\x20\x7f]+"
 _LABEL = r"[^\W_](?:[^\W_]|-){0,62}"
@@ -46,13 +46,17 @@ def headline(message: Message) -> str:
     """The first line of the text without its markup, shortened to 78 characters at a word; the body has it whole."""
     text = message.text
     if message.format == "markdown":
-        from drumroll.channels.markdown import Markup  # noqa: PLC0415 - only where markdown is sent
+        from drumroll.channels.markdown import to_words  # noqa: PLC0415 - only where markdown is sent
 
-        text = Markup(marks={}, link=lambda _, inner: inner, plain=str).write(text)
+        text = to_words(text)
     line = next((found for each in text.splitlines() if (found := one_line(each))), message.step)
-    if len(line) <= _LONGEST_SUBJECT:
+    return _shortened(line)
+
+
+def _shortened(line: str) -> str:
+    if len(line) <= _LONGEST_SHOWN:
         return line
-    cut = line[: _LONGEST_SUBJECT - 1]
+    cut = line[: _LONGEST_SHOWN - 1]
     # Chinese has no blanks: a cut at the last one could leave a word or two.
     at_word = cut.rpartition(" ")[0] if line[len(cut)] != " " else cut
     return (at_word if len(at_word) > len(cut) // 2 else cut) + "…"
@@ -83,7 +87,7 @@ def letter(
     member = message.recipient.member is not None
     name = message.recipient.member_name if member else message.recipient.group_name
     user, _, domain = to.rpartition("@")
-    mail["To"] = Address(display_name=one_line(name or ""), username=user, domain=domain)
+    mail["To"] = Address(display_name=_shortened(one_line(name or "")), username=user, domain=domain)
     if reply_to is not None:
         mail["Reply-To"] = reply_to
     mail["Subject"] = one_line(subject) if subject else headline(message)

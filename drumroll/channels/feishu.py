@@ -6,18 +6,19 @@ import hmac
 import time
 from typing import Any, ClassVar
 
-from drumroll.capability import Capability, Rate
+from drumroll.capability import Capability, Extent, Format, Rate
 from drumroll.channels.base import Message, Receipt, Recipient, SendError
-from drumroll.channels.robots import Refusal, RobotChannel, SignedRobotOptions, receipt
+from drumroll.channels.robots import Refusal, RobotChannel, SignedRobotOptions, receipt, request_extent
 from drumroll.channels.text import check_can
 
 _MOST_BYTES = 20_000  # "20 KB" of request, whichever a KB is
+_SIGNED = 100  # bytes of timestamp and signature, where the bot asks for them
 _BUSY = Refusal("it waits; Feishu is crowded at the full and the half hour", "limited", 10.0)
 _WORDS_OF_HASTE = ("too many", "frequency", "rate limit")
 
 
 class FeishuChannel(RobotChannel):
-    """Each group's own custom bot. A lone one needs no address; of several, the group's `address` names its own.
+    """Each group's own custom bot. A lone one serves groups without an `address`; else that names the bot.
 
     In `format: text` nothing is markup and nobody is mentioned: it goes as rich text, whose words Feishu does not read
     for tags, as it does in plain text (`<at user_id="all">`). Markdown goes as a card. Pictures need an app of one's
@@ -54,6 +55,7 @@ class FeishuChannel(RobotChannel):
         return Capability(
             max_bytes=18_000,
             markdown_max_bytes=10_000,
+            written=_written,
             formats=frozenset({"text", "markdown"}),
             mention_all=True,
             timeout=options.timeout.total_seconds(),
@@ -67,30 +69,34 @@ class FeishuChannel(RobotChannel):
         check_can(message, self.capability, name=self.name)
         to = message.recipient
         robot = self._robot(to)
-        body = self._body(message)
+        body = _body(message.text, message.format, everyone=message.mention_all)
         if robot.secret:
             now = int(time.time())
             body |= {"timestamp": str(now), "sign": signature(now, robot.secret)}
-        self._check_request(message, body, most=_MOST_BYTES)
         said = await self._ask("POST", f"{self.path}{robot.token}", to=to, body=body)
         self._judged(said, to, said.body.get("code", said.body.get("StatusCode")), said.body.get("msg"))
         return receipt(message)
-
-    def _body(self, message: Message) -> dict[str, Any]:
-        if message.format == "markdown":
-            from drumroll.channels.robot_markdown import to_feishu  # noqa: PLC0415 - only where markdown is sent
-
-            everyone = "<at id=all></at>\n" if message.mention_all else ""
-            card = {"elements": [{"tag": "markdown", "content": everyone + to_feishu(message.text)}]}
-            return {"msg_type": "interactive", "card": card}
-        paragraphs = [[{"tag": "at", "user_id": "all"}]] if message.mention_all else []
-        paragraphs.append([{"tag": "text", "text": message.text}])
-        return {"msg_type": "post", "content": {"post": {"zh_cn": {"content": paragraphs}}}}
 
     def _refused(self, to: Recipient, code: int, words: str, refusal: Refusal) -> SendError:
         # 9499 stands for a bad request and, with other words, for haste: github.com/ccfos/nightingale/issues/1437.
         hasty = any(sign in words.lower() for sign in _WORDS_OF_HASTE)
         return super()._refused(to, code, words, _BUSY if hasty else refusal)
+
+
+def _body(text: str, of: Format, *, everyone: bool) -> dict[str, Any]:
+    if of == "markdown":
+        from drumroll.channels.robot_markdown import to_feishu  # noqa: PLC0415 - only where markdown is sent
+
+        mention = "<at id=all></at>\n" if everyone else ""
+        card = {"elements": [{"tag": "markdown", "content": mention + to_feishu(text)}]}
+        return {"msg_type": "interactive", "card": card}
+    paragraphs = [[{"tag": "at", "user_id": "all"}]] if everyone else []
+    paragraphs.append([{"tag": "text", "text": text}])
+    return {"msg_type": "post", "content": {"post": {"zh_cn": {"content": paragraphs}}}}
+
+
+def _written(text: str, of: Format, *, attached: bool, everyone: bool) -> Extent:  # noqa: ARG001 - asked like every kind
+    return request_extent(_body(text, of, everyone=everyone), _MOST_BYTES - _SIGNED)
 
 
 def signature(timestamp: int, secret: str) -> str:

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from drumroll.capability import Capability
 from drumroll.channels.base import Channel, ChannelContext, Message, Receipt, Recipient
-from drumroll.channels.text import check_fits
+from drumroll.channels.text import check_can
 from drumroll.errors import DrumrollError
 from drumroll.launchfile.fields import AS_STRETCH, Duration, Part, Text
 
@@ -71,7 +71,7 @@ class HandOffChannel(Channel):
 
     async def send(self, message: Message) -> Receipt:
         """The message now awaits a person. Raises SendError (permanent) for a text that does not fit."""
-        check_fits(message, name=self.name, max_bytes=self.capability.max_bytes)
+        check_can(message, self.capability, name=self.name)
         return Receipt(state="awaiting")
 
     async def look_up(self, key: str, to: Recipient) -> Receipt | None:  # noqa: ARG002 - asked like every kind

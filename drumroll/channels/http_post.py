@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -14,7 +13,7 @@ from yarl import URL
 from drumroll.channels.answer import Answer, Broken
 from drumroll.channels.reach import Reach
 
-_MOST_READ = 64 * 1024
+_MOST_READ = 256 * 1024
 # A receiver that closes an idle connection just as we write turns that send doubtful. Five seconds is a common
 # patience of receivers (Node, uvicorn), so we let go sooner.
 _KEEP_IDLE = 2.0
@@ -93,11 +92,17 @@ class Poster:
         """
         address = self._addresses.get(url)
         if address is None:
-            if not self._may(url):
+            try:
+                address = URL(url)
+            except ValueError:
+                return Broken(connected=False)
+            # As it is connected to: there 127。0。0。1 has its dots, and what is before the @ is gone.
+            host = address.raw_host or ""
+            if address.scheme not in {"http", "https"} or not self._reach.allows(host, host):
                 return Broken(connected=False, refused=True)
             if len(self._addresses) >= _MOST_KEPT:
                 self._addresses.clear()
-            address = self._addresses[url] = URL(url)
+            self._addresses[url] = address
         progress = _Progress()
         _under_way.set(progress)
         try:
@@ -113,17 +118,13 @@ class Poster:
             refused = isinstance(getattr(error, "os_error", error), _RefusedError)
             return Broken(connected=progress.connected, late=isinstance(error, TimeoutError), refused=refused)
 
-    def _may(self, url: str) -> bool:
-        host = urlsplit(url).hostname or ""
-        return self._reach.allows(host, host)
-
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
 
 
 async def _read_some(response: aiohttp.ClientResponse) -> bytes:
-    """At most 64 KiB of the body. A refusal stands even when its body breaks off."""
+    """At most `_MOST_READ` bytes of the body. A refusal stands even when its body breaks off."""
     body = bytearray()
     try:
         while len(body) < _MOST_READ and (chunk := await response.content.read(_MOST_READ - len(body))):

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from drumroll.capability import Capability
 from drumroll.channels.base import Channel, ChannelContext, Message, Receipt, Recipient, SendError
-from drumroll.channels.text import as_record, check_fits
+from drumroll.channels.text import as_record, check_can
 from drumroll.launchfile.fields import Part, Text
 
 _START = b'{"key": '
@@ -57,7 +57,7 @@ class FileChannel(Channel):
 
     async def send(self, message: Message) -> Receipt:
         """Append one line. Raises SendError: transient when there is no room, permanent when the path is no good."""
-        check_fits(message, name=self.name, max_bytes=self.capability.max_bytes)
+        check_can(message, self.capability, name=self.name)
         file = await self._locked()
         try:
             if message.key not in self._keys:

@@ -9,6 +9,8 @@ from typing import Literal
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from drumroll.channels.text import without_mentions
+
 Mark = Literal["strong", "em", "s", "code", "pre", "quote"]
 
 _PARSER = MarkdownIt("commonmark", {"html": False, "breaks": True}).disable("image").enable("strikethrough")
@@ -20,18 +22,30 @@ def to_html(text: str) -> str:
     return str(_PARSER.renderer.render(parsed(text), _PARSER.options, {})).strip()
 
 
+def to_words(text: str) -> str:
+    """What members read of it where nothing is marked: the text alone."""
+    return Markup(marks={}, link=lambda _, inner: inner, plain=str).write(text)
+
+
 def parsed(text: str) -> list[Token]:
-    """The parser's tokens; a link to elsewhere than the web, mail or phones has lost its address."""
+    """The parser's tokens; what linked to elsewhere than the web, mail or phones is text."""
     tokens = _PARSER.parse(text)
     for token in tokens:
-        for child in token.children or ():
-            if child.type == "link_open" and not _is_safe(_href(child)):
-                child.attrs["href"] = ""
+        token.children = list(_safe_links(token.children)) if token.children else token.children
     return tokens
 
 
+def _safe_links(tokens: Sequence[Token]) -> Iterator[Token]:
+    is_safe = True
+    for token in tokens:
+        if token.type == "link_open":
+            is_safe = _is_safe(_href(token))
+        if is_safe or token.type not in {"link_open", "link_close"}:
+            yield token
+
+
 def to_telegram(text: str) -> str:
-    """The few tags that Telegram's `parse_mode: HTML` knows; lists and headings become lines of text.
+    """The few tags that Telegram's `parse_mode: HTML` knows; lists and headings become lines of text, @names stay text.
 
     Source: core.telegram.org/bots/api, "HTML style".
     """
@@ -40,7 +54,7 @@ def to_telegram(text: str) -> str:
     return Markup(
         marks={mark: (f"<{tag}>", f"</{tag}>") for mark, tag in tags.items()},
         link=lambda href, inner: f'<a href="{escape(href)}">{inner}</a>',
-        plain=lambda words: escape(words, quote=False),
+        plain=lambda words: escape(without_mentions(words), quote=False),
     ).write(text)
 
 

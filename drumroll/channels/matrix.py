@@ -34,7 +34,6 @@ _REMEDIES = {  # errcode ("Standard error response") → what helps
     "M_USER_DEACTIVATED": "the account is closed; use another one",
     "M_USER_LOCKED": "ask the server's administrator about the account",
     "M_USER_SUSPENDED": "ask the server's administrator about the account",
-    "M_EXCLUSIVE": "the account is not one of this application service's",
     "M_RESOURCE_LIMIT_EXCEEDED": "the server is full; ask its administrator",
     "M_UNRECOGNIZED": "see whether `api` is the address of a Matrix server",
 }

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 
-from drumroll.channels.answer import Answer, broken_error, in_brackets, json_object
+from drumroll.channels.answer import Answer, broken_error, in_brackets, json_object, without
 from drumroll.channels.base import Channel, ChannelContext, Kind, Receipt, Recipient, SendError
 from drumroll.channels.credentials import credential
 from drumroll.channels.reach import Reach
@@ -60,11 +60,12 @@ class PlatformChannel(Channel):
     """Base of the channels to platforms with an HTTP API: opens, closes, asks, and words what went wrong.
 
     `title` is the platform's name in messages, `host` where its API is; `Options` derives from `PlatformOptions`. No
-    other host than that of `host` or `api` is ever called.
+    other host than that of `host` or `api`, and those of `hosts`, is ever called.
     """
 
     title: ClassVar[str]
     host: ClassVar[str]
+    hosts: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, name: str, options: Any, context: ChannelContext) -> None:
         self.name = name
@@ -120,10 +121,12 @@ class PlatformChannel(Channel):
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         idempotent: bool = False,
+        asks: bool = False,
     ) -> Said:
         """One request to `path` of the API: a dict as JSON, else bytes or form. Raises SendError when no answer came.
 
-        `idempotent`: asking again does no harm, so that a lost answer leaves nothing in doubt.
+        `idempotent`: the message may be sent again, for the platform drops or finds it. `asks`: this sends no message,
+        so that a lost answer leaves nothing in doubt.
         """
         if self._poster is None:
             raise self._error(to, "is not open", kind="permanent")
@@ -132,10 +135,9 @@ class PlatformChannel(Channel):
             body = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
             headers["Content-Type"] = "application/json; charset=utf-8"
         url = path if path.startswith("http") else self._api + path
-        if urlsplit(url)[:2] != urlsplit(self._api)[:2]:
-            raise self._error(
-                to, f"is not asked at {urlsplit(url).hostname}; only its own address is", kind="permanent"
-            )
+        if urlsplit(url)[:2] not in {urlsplit(own)[:2] for own in (self._api, *self.hosts)}:
+            problem = f"is not asked at {urlsplit(url).hostname}; only its own address is"
+            raise self._error(to, problem, kind="permanent")
         answer = await self._poster.request(method, url, body, headers)
         if not isinstance(answer, Answer):
             raise broken_error(
@@ -143,6 +145,7 @@ class PlatformChannel(Channel):
                 who=self._who(to),
                 timeout=self.capability.timeout,
                 idempotent=idempotent,
+                asks=asks,
                 where="this machine's network",
             )
         said = json_object(answer.body)
@@ -163,18 +166,21 @@ class PlatformChannel(Channel):
     ) -> SendError:
         """`channel "x": group "y": Platform <problem> (<its words>); <remedy>`, without a secret."""
         text = f"{self._who(to)} {problem}{in_brackets(words, self._secrets)}" + (f"; {remedy}" if remedy else "")
+        # Error codes and the like stand in `problem` and `remedy`, and are a server's words as well.
+        text = without(text, self._secrets)
         return SendError(text, kind=kind, retry_after=retry_after, doubtful=doubtful, group=group)
 
-    def _strange(self, said: Said, to: Recipient | None, *, idempotent: bool = False) -> SendError:
-        """For an answer that is none of the platform's: a gateway's page, a server in trouble."""
+    def _strange(self, said: Said, to: Recipient | None, *, idempotent: bool = False, asks: bool = False) -> SendError:
+        """For an answer that is none of the platform's: a gateway's page, a server in trouble. As `_ask` otherwise."""
         if 300 <= said.status < 400:
             remedy = "redirects are not followed; see whether `api` is right"
             return self._error(to, f"answered {said.status}", kind="permanent", remedy=remedy)
         if said.status == 413:
             remedy = "the message is too large for it; shorten the text or make the attachment smaller"
             return self._error(to, "answered 413", kind="permanent", remedy=remedy)
-        if said.status in {408, 425, 503} or (idempotent and (said.status >= 500 or said.status < 300)):
-            doubtful = said.status not in {408, 425, 503}
+        not_taken = said.status in {408, 425, 503}
+        if not_taken or ((idempotent or asks) and (said.status >= 500 or said.status < 300)):
+            doubtful = not not_taken and not asks
             what = f"answered {said.status}" + ("" if said.is_json else " with something that is not JSON")
             return self._error(to, what, kind="transient", remedy="it is tried again", doubtful=doubtful)
         if 400 <= said.status < 500:

@@ -13,8 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field
 
+from drumroll.capability import Extent
 from drumroll.channels.base import Kind, Message, Receipt, Recipient, SendError
-from drumroll.channels.credentials import VariableName, fingerprint, token_like
+from drumroll.channels.credentials import VariableName, by_address, fingerprint, remedy_for_address, token_like
 from drumroll.channels.platform import PlatformChannel, PlatformOptions, Said
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]+")
@@ -25,7 +26,7 @@ class Robot:
     """One group's robot: its key or token, and what its requests are signed with (None: they are not)."""
 
     token: str = field(repr=False)
-    secret: str | None = field(default=None, repr=False)
+    secret: str | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ class RobotOptions(PlatformOptions):
 
     robots_env: VariableName = Field(
         description=(
-            "Environment variable that holds the robot's webhook address or key; for several groups, a JSON object of "
-            "them by the groups' `address`."
+            "Environment variable that holds the webhook address or key of a robot, for a group without an `address`; "
+            "for several groups, a JSON object of them by the groups' `address`."
         )
     )
 
@@ -61,7 +62,7 @@ class SignedRobotOptions(RobotOptions):
 
 
 class RobotChannel(PlatformChannel):
-    """Base of the group robots. A lone robot serves whatever group there is; of several, each has its own address.
+    """Base of the group robots. A lone robot serves groups without an address; of several, each has its own address.
 
     `kind` names the kind in buckets, `path` is where webhook addresses lead, `parameter` what holds the token there
     ("" when it is the end of the path). `refusals` are the platform's error codes.
@@ -89,17 +90,8 @@ class RobotChannel(PlatformChannel):
 
     def _robots_in(self, value: str) -> dict[str | None, Robot]:
         """The robots by group address, or the lone one under None. ValueError, without the value, for anything else."""
-        if not value.strip().startswith("{"):
-            return {None: self._robot_in(value)}
-        try:
-            written = json.loads(value, object_pairs_hook=_distinct)
-        except (json.JSONDecodeError, RecursionError):
-            written = None
-        if not isinstance(written, dict) or not written:
-            raise ValueError('is no JSON object like {"group address": "webhook address", …}')
-        if "url" in written:
-            return {None: self._robot_in(written)}
-        return {address: self._robot_in(each) for address, each in written.items()}
+        shape = '{"group address": "webhook address", …}'
+        return by_address(value, self._robot_in, shape=shape, parts=frozenset({"url"}))
 
     def _robot_in(self, written: Any) -> Robot:
         secret = None
@@ -139,7 +131,7 @@ class RobotChannel(PlatformChannel):
         return f"the address of its robot{signed} is there; {harmless}"
 
     def _found(self, to: Recipient) -> Robot | None:
-        return self._robots.get(None) or self._robots.get(to.address)
+        return self._robots.get(to.address or None)
 
     def _robot(self, to: Recipient) -> Robot:
         """The robot that speaks in this group. Raises SendError, permanent."""
@@ -148,23 +140,14 @@ class RobotChannel(PlatformChannel):
             raise self._error(to, "speaks to a whole group only", kind="permanent", remedy=remedy)
         robot = self._found(to)
         if robot is None:
-            # The address is not shown: a webhook's, pasted into the launch file, would be the secret itself.
-            remedy = f"{self._options.robots_env} must name one under exactly the group's `address`"
+            remedy = remedy_for_address(self._robots, self._options.robots_env, "robot")
             raise self._error(to, "has no robot for it", kind="permanent", remedy=remedy)
         return robot
-
-    def _check_request(self, message: Message, body: Mapping[str, Any], *, most: int) -> None:
-        """Refuse a request of more than `most` bytes, which markup and JSON's own signs count into."""
-        size = len(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
-        if size > most:
-            problem = f'cannot take step "{message.step}": it makes {size} bytes with its markup'
-            remedy = f"{size - most} more than the {most} that fit; shorten it or split it into two steps"
-            raise self._error(message.recipient, problem, kind="permanent", remedy=remedy)
 
     def _judged(self, said: Said, to: Recipient, code: Any, words: Any, *, asks: bool = False) -> Said:
         """`said` itself when `code` is 0. Raises SendError for the platform's refusal, or for what is none of its."""
         if isinstance(code, bool) or not isinstance(code, int) or (code == 0 and said.status >= 300):
-            raise self._strange(said, to, idempotent=asks)
+            raise self._strange(said, to, asks=asks)
         if code == 0:
             return said
         raise self._refused(to, code, str(words or ""), self.refusals.get(code, Refusal("see what it asks for")))
@@ -181,13 +164,12 @@ class RobotChannel(PlatformChannel):
         )
 
 
+def request_extent(body: Mapping[str, Any], most: int) -> Extent:
+    """What a request of at most `most` bytes comes to, with its markup and JSON's own signs."""
+    size = len(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+    return Extent(size, most, "bytes", " with its markup")
+
+
 def receipt(message: Message) -> Receipt:
     """Robots get no message id back: our own key stands for it."""
     return Receipt(message_id=message.key)
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("names a group twice")
-    return found

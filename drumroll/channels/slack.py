@@ -10,20 +10,19 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from pydantic import Field
 
 from drumroll.capability import Capability, Rate
 from drumroll.channels import rich_text
-from drumroll.channels.answer import Answer, broken_error, retry_after_seconds
+from drumroll.channels.answer import retry_after_seconds
 from drumroll.channels.base import Attachment, Message, Receipt, Recipient, SendError
 from drumroll.channels.credentials import VariableName, fingerprint, token_like
 from drumroll.channels.platform import PlatformChannel, PlatformOptions, Said
 from drumroll.channels.text import check_can
 
 _GIGABYTE = 1024 * 1024 * 1024
-_FILES = ("https", "files.slack.com")
 _ADDRESS = re.compile(r"[CGDUW][A-Z0-9]+")
 _FORM = "application/x-www-form-urlencoded; charset=utf-8"
 _EVENT = "drumroll"
@@ -67,6 +66,7 @@ class SlackChannel(PlatformChannel):
 
     title = "Slack"
     host = "https://slack.com/api"
+    hosts = frozenset({"https://files.slack.com"})
 
     class Options(PlatformOptions):
         """Which app."""
@@ -90,6 +90,7 @@ class SlackChannel(PlatformChannel):
             attachments=0 if options.history else 10,
             attachment_bytes=_GIGABYTE,
             pin=True,
+            pin_with_files=False,
             mention_all=True,
             look_up=options.history,
             direct=True,
@@ -102,7 +103,7 @@ class SlackChannel(PlatformChannel):
 
     def _read_credentials(self) -> tuple[str, ...]:
         self._token = self._credential(self._options.token_env, token_like)
-        return (self._token,)
+        return (self._token, self._token.rpartition("-")[2])
 
     def bucket(self, to: Recipient) -> str:  # noqa: ARG002 - one app for every channel
         """The app pays."""
@@ -128,7 +129,7 @@ class SlackChannel(PlatformChannel):
         fields |= {"unfurl_links": False, "unfurl_media": False}
         if self._options.history:
             fields["metadata"] = {"event_type": _EVENT, "event_payload": {"key": message.key}}
-        said = await self._call("chat.postMessage", to, fields, wanted="ts", asks=self._options.history)
+        said = await self._call("chat.postMessage", to, fields, wanted="ts", found_again=self._options.history)
         if message.pin:
             await self._pin(to, str(said.body.get("channel", channel)), str(said.body["ts"]))
         return Receipt(message_id=str(said.body["ts"]))
@@ -160,7 +161,7 @@ class SlackChannel(PlatformChannel):
             try:
                 return await self._newest(to, fields, most)
             except SendError as error:
-                if not error.doubtful:
+                if error.kind != "transient":
                     raise
         return await self._newest(to, fields, _PAGE[-1])
 
@@ -200,9 +201,6 @@ class SlackChannel(PlatformChannel):
 
     async def _post_files(self, message: Message, channel: str, blocks: list[dict[str, Any]]) -> Receipt:
         to = message.recipient
-        if message.pin:
-            problem = f'cannot pin a message with files, as step "{message.step}" asks'
-            raise self._error(to, problem, kind="permanent", remedy="leave `pin` or the attachments out")
         files = [{"id": await self._upload(file, to), "title": file.name} for file in message.attachments]
         place = {"channels": channel} if to.member else {"channel_id": channel}
         fields = {"files": files, "blocks": blocks, **place}
@@ -211,53 +209,48 @@ class SlackChannel(PlatformChannel):
 
     async def _upload(self, file: Attachment, to: Recipient) -> str:
         """The id under which Slack keeps the file. Whatever goes wrong here, nobody has seen anything yet."""
-        try:
-            about = {"filename": file.name, "length": len(file.content)}
-            said = await self._call("files.getUploadURLExternal", to, about, wanted="upload_url", asks=True)
-            await self._carry(str(said.body["upload_url"]), file, to)
-        except SendError as error:
-            if error.kind != "transient":
-                raise
-            problem = f"did not take {file.name} up, so that nothing was posted ({error.message})"
-            raise self._error(to, problem, kind="transient", retry_after=error.retry_after) from None
-        return str(said.body["file_id"])
-
-    async def _carry(self, url: str, file: Attachment, to: Recipient) -> None:
-        place = urlsplit(url)[:2]
-        if self._poster is None or place not in {_FILES, urlsplit(self._api)[:2]}:
-            raise self._error(to, "wants the file at an address that is not Slack's", kind="permanent")
+        about = {"filename": file.name, "length": len(file.content)}
+        place = await self._call("files.getUploadURLExternal", to, about, wanted="upload_url", asks=True)
         # A stream, for aiohttp holds everything else up while it writes many bytes at once.
+        content = io.BytesIO(file.content)
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(len(file.content))}
-        answer = await self._poster.post(url, io.BytesIO(file.content), headers)
-        if not isinstance(answer, Answer):
-            where, who = "this machine's network", self._who(to)
-            raise broken_error(answer, who=who, timeout=self.capability.timeout, idempotent=True, where=where)
-        if answer.status != 200:
-            raise self._strange(Said(answer.status, {}, is_json=False), to, idempotent=True)
+        said = await self._ask("POST", str(place.body["upload_url"]), to=to, body=content, headers=headers, asks=True)
+        if said.status != 200:
+            raise self._strange(said, to, asks=True)
+        return str(place.body["file_id"])
 
     async def _call(
-        self, method: str, to: Recipient | None, fields: Mapping[str, Any], *, wanted: str = "ok", asks: bool = False
+        self,
+        method: str,
+        to: Recipient | None,
+        fields: Mapping[str, Any],
+        *,
+        wanted: str = "ok",
+        asks: bool = False,
+        found_again: bool = False,
     ) -> Said:
-        """One call of the API; `wanted` is in its answer. `asks`: it may be repeated without harm."""
+        """One call of the API; `wanted` is in its answer. `asks`: it posts nothing; `found_again`: `look_up` tells."""
         # Some methods read no JSON; all read forms, with JSON in the fields that are no plain values.
         form = {name: value if isinstance(value, str) else json.dumps(value) for name, value in fields.items()}
         headers = {"Content-Type": _FORM, "Authorization": f"Bearer {self._token}"}
         body = urlencode(form).encode()
-        said = await self._ask("POST", f"/{method}", to=to, body=body, headers=headers, idempotent=asks)
+        said = await self._ask(
+            "POST", f"/{method}", to=to, body=body, headers=headers, idempotent=found_again, asks=asks
+        )
         if said.body.get("ok") is True and wanted in said.body:
             return said
-        raise self._refusal(said, to, asks=asks)
+        raise self._refusal(said, to, found_again=found_again, asks=asks)
 
-    def _refusal(self, said: Said, to: Recipient | None, *, asks: bool) -> SendError:
+    def _refusal(self, said: Said, to: Recipient | None, *, found_again: bool, asks: bool) -> SendError:
         code = str(said.body.get("error", ""))
         if said.status == 429 or code in _LIMITED:
             # Slack does not say whether the channel's or the app's limit is reached.
             wait = retry_after_seconds(said.retry_after, now=datetime.now(UTC))
             return self._error(to, "answered 429", kind="limited", words=code, retry_after=wait, remedy="it waits")
         if not code:
-            return self._strange(said, to, idempotent=asks)
-        if code in _PASSING or (code in _IN_DOUBT and asks):
-            remedy, doubtful = "it is tried again", code in _IN_DOUBT
+            return self._strange(said, to, idempotent=found_again, asks=asks)
+        if code in _PASSING or (code in _IN_DOUBT and (asks or found_again)):
+            remedy, doubtful = "it is tried again", code in _IN_DOUBT and not asks
             return self._error(to, "refused", kind="transient", words=code, remedy=remedy, doubtful=doubtful)
         if code in _IN_DOUBT:
             remedy = "it may have arrived; look into the group, then resolve it"

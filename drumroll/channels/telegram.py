@@ -5,14 +5,16 @@ from typing import Any
 
 from pydantic import Field
 
-from drumroll.capability import Capability, Rate
+from drumroll.capability import Capability, Extent, Format, Rate
 from drumroll.channels.answer import sensible_wait
-from drumroll.channels.base import Message, Receipt, Recipient, SendError
+from drumroll.channels.base import Attachment, Message, Receipt, Recipient, SendError
 from drumroll.channels.credentials import VariableName, fingerprint, token_like
+from drumroll.channels.file_form import file_form
 from drumroll.channels.platform import PlatformChannel, PlatformOptions, Said
-from drumroll.channels.text import check_can, without_mentions
+from drumroll.channels.text import check_can, utf16_length, without_mentions
 
 _MEGABYTE = 1024 * 1024
+_MOST_CHARS, _MOST_CAPTION = 4096, 1024  # "after entities parsing"
 _REMEDIES = (  # the beginning of Telegram's own words → what helps
     ("bad request: chat not found", "see whether the group's address is right and the bot is a member"),
     ("bad request: message thread not found", "the topic is gone; correct the part behind the / of the address"),
@@ -46,8 +48,9 @@ class TelegramChannel(PlatformChannel):
     def capability_for(options: Options) -> Capability:
         """One message a second and twenty a minute to one group, some thirty a second in all."""
         return Capability(
-            max_chars=4096,
-            caption_chars=1024,
+            max_chars=_MOST_CHARS,
+            caption_chars=_MOST_CAPTION,
+            written=_written,
             formats=frozenset({"text", "markdown"}),
             attachments=1,
             attachment_bytes=10 * _MEGABYTE,
@@ -82,7 +85,7 @@ class TelegramChannel(PlatformChannel):
             file = message.attachments[0]
             part = "photo" if file.is_image else "document"
             fields = chat | text | {"caption": words, "disable_notification": self._options.silent}
-            said = await self._call(f"send{part.title()}", to, _form(fields, part, file.name, file.content))
+            said = await self._call(f"send{part.title()}", to, _form(fields, part, file))
         else:
             fields = chat | text | {"text": words, "disable_notification": self._options.silent}
             said = await self._call("sendMessage", to, fields)
@@ -131,15 +134,15 @@ class TelegramChannel(PlatformChannel):
             raise self._error(to, problem, kind="ambiguous", remedy=remedy) from None
 
     async def _call(self, method: str, to: Recipient | None, fields: Any, *, asks: bool = False) -> Said:
-        """One call of the API. `asks`: it may be repeated without harm."""
-        said = await self._ask("POST", f"/bot{self._token}/{method}", to=to, body=fields, idempotent=asks)
+        """One call of the API. `asks`: it sends no message."""
+        said = await self._ask("POST", f"/bot{self._token}/{method}", to=to, body=fields, asks=asks)
         if said.body.get("ok") is True and "result" in said.body:
             return said
         if "error_code" not in said.body:
-            raise self._strange(said, to, idempotent=asks)
-        raise self._refusal(said, to)
+            raise self._strange(said, to, asks=asks)
+        raise self._refusal(said, to, asks=asks)
 
-    def _refusal(self, said: Said, to: Recipient | None) -> SendError:
+    def _refusal(self, said: Said, to: Recipient | None, *, asks: bool) -> SendError:
         words, code = str(said.body.get("description", "")), said.body.get("error_code")
         more = said.body.get("parameters", {})
         if code == 429:
@@ -149,6 +152,8 @@ class TelegramChannel(PlatformChannel):
         if "migrate_to_chat_id" in more:
             remedy = f"the group became a supergroup: its address is now {more['migrate_to_chat_id']}"
             return self._error(to, f"answered {code}", kind="permanent", words=words, remedy=remedy)
+        if isinstance(code, int) and code >= 500 and asks:
+            return self._error(to, f"answered {code}", kind="transient", words=words, remedy="it is tried again")
         if isinstance(code, int) and code >= 500:  # "Internal Server Error": it may have been delivered
             remedy = "it may have arrived; look into the group, then resolve it"
             return self._error(to, f"answered {code}", kind="ambiguous", words=words, remedy=remedy)
@@ -157,11 +162,15 @@ class TelegramChannel(PlatformChannel):
         return self._error(to, f"answered {code}", kind="permanent", words=words, remedy=remedy)
 
 
-def _form(fields: dict[str, Any], part: str, name: str, content: bytes) -> Any:
-    import aiohttp  # noqa: PLC0415 - slow to load
+def _written(text: str, of: Format, *, attached: bool, everyone: bool) -> Extent:  # noqa: ARG001 - nobody is mentioned
+    if of == "markdown":
+        from drumroll.channels.markdown import to_words  # noqa: PLC0415 - only where markdown is sent
 
-    form = aiohttp.FormData()
-    for key, value in fields.items():
-        form.add_field(key, value if isinstance(value, str) else json.dumps(value))
-    form.add_field(part, content, filename=name)
-    return form
+        text = to_words(text)
+    most = _MOST_CAPTION if attached else _MOST_CHARS
+    return Extent(utf16_length(without_mentions(text)), most, "characters", " with what keeps @names from mentioning")
+
+
+def _form(fields: dict[str, Any], part: str, file: Attachment) -> Any:
+    said = {name: value if isinstance(value, str) else json.dumps(value) for name, value in fields.items()}
+    return file_form({part: file}, said)

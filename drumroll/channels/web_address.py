@@ -1,5 +1,6 @@
 """Web addresses: which we accept, and what of them may be shown."""
 
+import base64
 import re
 from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
@@ -49,11 +50,17 @@ def host_of(url: str) -> str:
 def secret_parts(url: str, secret: str) -> tuple[str, ...]:
     """Everything of an address and a secret that a receiver might quote back and nobody else may read."""
     parts = urlsplit(url)
-    path = [piece for piece in parts.path.split("/") if len(piece) >= 16]
-    query = parts.query.replace("=", "&").split("&")
+    path = [parts.path, *(piece for piece in parts.path.split("/") if len(piece) >= 16)]
+    query = [parts.query, *parts.query.replace("=", "&").split("&")]
     login = [parts.username or "", parts.password or ""]
-    found = [url, parts.query, *query, *path, *login, secret, secret.removeprefix("whsec_")]
+    found = [url, *path, *query, *login, *_basic(*login), secret, secret.removeprefix("whsec_")]
     return tuple({form for part in found for form in (part, unquote(part)) if len(form) >= 4})
+
+
+def _basic(user: str, password: str) -> list[str]:
+    """A login as its `Authorization` header has it (RFC 7617): some receivers quote their headers."""
+    whole = f"{unquote(user)}:{unquote(password)}"
+    return [base64.b64encode(whole.encode(to, "replace")).decode() for to in ("utf-8", "latin-1") if len(whole) > 1]
 
 
 def pieces(text: str) -> Iterator[tuple[str, bool]]:

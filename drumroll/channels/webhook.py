@@ -19,7 +19,7 @@ from drumroll.channels.base import Channel, ChannelContext, Message, Receipt, Re
 from drumroll.channels.credentials import VariableName, credential, fingerprint
 from drumroll.channels.reach import Reach, is_loopback
 from drumroll.channels.standard_webhooks import signature, signing_key
-from drumroll.channels.text import as_record, check_fits
+from drumroll.channels.text import as_record, check_can
 from drumroll.channels.web_address import AS_ADDRESS, host_of, public_address, secret_parts, web_address
 from drumroll.channels.webhook_answer import read_answer
 from drumroll.errors import DrumrollError
@@ -119,7 +119,7 @@ class WebhookChannel(Channel):
         Without a connection the message certainly did not arrive: transient. A connection that broke or stayed silent
         afterwards leaves it open: ambiguous, unless the receiver drops repeated keys.
         """
-        check_fits(message, name=self.name, max_bytes=self.capability.max_bytes)
+        check_can(message, self.capability, name=self.name)
         if not (message.key and message.key.isascii() and message.key.isprintable()):
             raise SendError(f'channel "{self.name}": the key {message.key!a} does not fit a header', kind="permanent")
         if self._poster is None:

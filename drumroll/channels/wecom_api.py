@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from drumroll.channels.answer import sensible_wait
-from drumroll.channels.base import Attachment, Kind, Recipient, SendError
+from drumroll.channels.base import Attachment, Kind, Recipient
 from drumroll.channels.credentials import fingerprint, token_like
+from drumroll.channels.file_form import file_form
 from drumroll.channels.platform import PlatformChannel, Said
 
 _STALE_TOKEN = frozenset({40014, 42001})  # "WeCom may end a token early": a new one is fetched, once
@@ -88,7 +89,7 @@ class WecomApiChannel(PlatformChannel):
     async def _answer(
         self, path: str, to: Recipient | None, body: Any = None, *, method: str = "POST", asks: bool = True
     ) -> Said:
-        """One call with a token, with a new one where WeCom ended the old one early. `asks`: repeating does no harm."""
+        """One call with a token, with a new one where WeCom ended the old one early. `asks`: it sends nothing."""
         token = await self._access(to)
         with_token = f"{path}{'&' if '?' in path else '?'}access_token="
         said = await self._ask_for(with_token + quote(token), to, body, method=method, asks=asks)
@@ -102,13 +103,9 @@ class WecomApiChannel(PlatformChannel):
     async def _ask_for(
         self, path: str, to: Recipient | None, body: Any = None, *, method: str, asks: bool = True
     ) -> Said:
-        if isinstance(body, Attachment):
-            body = _form(body)
-        try:
-            return await self._ask(method, path, to=to, body=body, idempotent=asks)
-        except SendError as error:
-            error.doubtful = False  # what only asks, or goes ahead of the task, leaves nothing in doubt
-            raise
+        if isinstance(body, Attachment):  # made anew for each request, which uses it up
+            body = file_form({"media": body}, content_type="application/octet-stream")
+        return await self._ask(method, path, to=to, body=body, asks=asks)
 
     def _judge(self, said: Said, to: Recipient | None, *, asks: bool = True) -> None:
         """Raises SendError unless WeCom said yes: under HTTP 200 as well, its `errcode` tells."""
@@ -116,9 +113,7 @@ class WecomApiChannel(PlatformChannel):
         if code == 0:
             return
         if not isinstance(code, int):
-            error = self._strange(said, to, idempotent=asks)
-            error.doubtful = False
-            raise error
+            raise self._strange(said, to, asks=asks)
         kind: Kind = "limited" if code in _LIMITED else "transient" if code in _BUSY else "permanent"
         known = _REMEDIES.get(code, f"see open.work.weixin.qq.com/devtool/query?e={code}")
         remedy = known if kind == "permanent" else "it waits" if kind == "limited" else "it is tried again"
@@ -142,11 +137,3 @@ class WecomApiChannel(PlatformChannel):
             if not cursor:
                 return None
         return None
-
-
-def _form(file: Attachment) -> Any:
-    import aiohttp  # noqa: PLC0415 - slow to load
-
-    form = aiohttp.FormData()
-    form.add_field("media", file.content, filename=file.name, content_type="application/octet-stream")
-    return form

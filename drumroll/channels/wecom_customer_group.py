@@ -99,9 +99,6 @@ class WecomCustomerGroupChannel(WecomApiChannel):
         check_can(message, self.capability, name=self.name)
         to, asked = message.recipient, False
         task = self._target(to) | {"sender": self._options.sender, "text": {"content": message.text}}
-        for file in message.attachments:
-            if file.name.rpartition(".")[2].lower() not in _PICTURES:
-                raise self._error(to, f"takes no file like {file.name}", kind="permanent", remedy="send a JPG or PNG")
         try:
             async with asyncio.timeout(self.capability.timeout):
                 pictures = [

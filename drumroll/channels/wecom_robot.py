@@ -5,16 +5,18 @@ Error codes: developer.work.weixin.qq.com/document/path/90313.
 
 import base64
 import hashlib
-from dataclasses import replace
 from typing import Any, ClassVar
 
-from drumroll.capability import Capability, Rate
+from drumroll.capability import Capability, Extent, Format, Rate
 from drumroll.channels.base import Attachment, Message, Receipt, Recipient, SendError
+from drumroll.channels.file_form import file_form
 from drumroll.channels.platform import Said
 from drumroll.channels.robots import Refusal, RobotChannel, RobotOptions, receipt
-from drumroll.channels.text import check_can, check_fits, without_mentions
+from drumroll.channels.text import check_can, without_mentions
 
 _MEGABYTE = 1024 * 1024
+_MARKED = " with what keeps its words from being markup or mentions"
+_MOST_TEXT, _MOST_MARKDOWN = 2048, 4096  # UTF-8 bytes
 _PICTURES = (".png", ".jpg", ".jpeg")
 _LEAST_FILE = 6  # "文件大小在5B~20M之间": more than five bytes
 _TOO_LONG = Refusal("the text does not fit; shorten it or split it into two steps")
@@ -22,7 +24,7 @@ _BAD_FILE = Refusal("see whether the attachment is a sound file that is not too 
 
 
 class WecomRobotChannel(RobotChannel):
-    """Each internal group's own robot. A lone robot needs no address; of several, the group's `address` names its own.
+    """Each internal group's own robot. A lone robot serves groups without an `address`; else that names the robot.
 
     In `format: text` nothing is markup and nobody is mentioned. An attachment is a message of its own, below the text:
     a PNG or JPEG of up to 2 MiB is shown as a picture, everything else is a file. WeCom gives no ids and takes no key:
@@ -64,12 +66,14 @@ class WecomRobotChannel(RobotChannel):
         mentioned in `format: text` only.
         """
         return Capability(
-            max_bytes=2048,
-            markdown_max_bytes=4096,
+            max_bytes=_MOST_TEXT,
+            markdown_max_bytes=_MOST_MARKDOWN,
+            written=_written,
             formats=frozenset({"text", "markdown"}),
             attachments=1,
             attachment_bytes=20 * _MEGABYTE,
             mention_all=True,
+            mention_all_formats=frozenset({"text"}),
             timeout=options.timeout.total_seconds(),
             concurrency=options.concurrency,
             rates=(Rate(20, 60, "robot"),),
@@ -92,18 +96,9 @@ class WecomRobotChannel(RobotChannel):
         return receipt(message)
 
     def _words(self, message: Message) -> dict[str, Any]:
-        most = self.capability.most_bytes(message.format)
+        content = _content(message.text, message.format)
         if message.format == "markdown":
-            if message.mention_all:
-                remedy = "write `format: text`, or leave `mention_all` out"
-                raise self._error(message.recipient, "mentions nobody in markdown", kind="permanent", remedy=remedy)
-            from drumroll.channels.robot_markdown import to_wecom  # noqa: PLC0415 - only where markdown is sent
-
-            content = to_wecom(message.text)
-            check_fits(replace(message, text=content), name=self.name, max_bytes=most)
             return {"msgtype": "markdown", "markdown": {"content": content}}
-        content = without_mentions(message.text)  # `<@userid>` mentions even here
-        check_fits(replace(message, text=content), name=self.name, max_bytes=most)
         everyone = {"mentioned_list": ["@all"]} if message.mention_all else {}
         return {"msgtype": "text", "text": {"content": content} | everyone}
 
@@ -121,11 +116,8 @@ class WecomRobotChannel(RobotChannel):
                 remedy=f"see whether {file.name} is the right one",
             )
         path = f"/cgi-bin/webhook/upload_media?key={token}&type=file"
-        try:
-            said = self._read(await self._ask("POST", path, to=to, body=_form(file), idempotent=True), to, asks=True)
-        except SendError as error:
-            error.doubtful = False  # what is uploaded is seen by nobody
-            raise
+        form = file_form({"media": file}, content_type="application/octet-stream")
+        said = self._read(await self._ask("POST", path, to=to, body=form, asks=True), to, asks=True)
         return {"msgtype": "file", "file": {"media_id": str(said.body.get("media_id"))}}
 
     async def _post(self, body: dict[str, Any], token: str, to: Recipient) -> None:
@@ -144,11 +136,15 @@ class WecomRobotChannel(RobotChannel):
         return self._judged(said, to, said.body.get("errcode"), said.body.get("errmsg"), asks=asks)
 
 
-def _form(file: Attachment) -> Any:
-    import aiohttp  # noqa: PLC0415 - slow to load
+def _content(text: str, of: Format) -> str:
+    if of == "text":
+        return without_mentions(text)  # `<@userid>` mentions even here
+    from drumroll.channels.robot_markdown import to_wecom  # noqa: PLC0415 - only where markdown is sent
 
-    # Unquoted, for WeCom shows members the name as it stands here.
-    form = aiohttp.FormData(quote_fields=False)
-    name = "".join(char for char in file.name if char.isprintable())
-    form.add_field("media", file.content, filename=name, content_type="application/octet-stream")
-    return form
+    return to_wecom(text)
+
+
+def _written(text: str, of: Format, *, attached: bool, everyone: bool) -> Extent:  # noqa: ARG001 - asked like every kind
+    return Extent(
+        len(_content(text, of).encode()), _MOST_MARKDOWN if of == "markdown" else _MOST_TEXT, "bytes", _MARKED
+    )

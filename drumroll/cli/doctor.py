@@ -1,7 +1,8 @@
 """`drumroll doctor [FILE]`: what is missing on this machine, and how to get it."""
 
 import asyncio
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,21 +17,28 @@ _MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "problem": ("
 
 @click.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--channels", is_flag=True, help="Try FILE's channels: each credential, and the way into each group.")
+@click.option("--all-groups", is_flag=True, help="With --channels, also more than 20 groups of one channel.")
 @ledger_option
 @json_option
-def doctor(file: Path | None, ledger: str | None, as_json: bool) -> int:
+def doctor(file: Path | None, channels: bool, all_groups: bool, ledger: str | None, as_json: bool) -> int:
     """Look at this machine, the project, the ledger and Prefect's server: what is missing, and how to get it.
 
     With FILE, also at what that launch needs here, such as the environment variables of its channels (their names, not
-    their values). Changes nothing. Exit code 1 when there is a problem; warnings leave it at 0.
+    their values). Changes nothing. With --channels, platforms are asked whether the credentials are good and the
+    groups can be reached; nothing is sent to anybody. Exit code 1 when there is a problem; warnings leave it at 0.
 
-    JSON: `ok` (no problem), and `signs`, each with `subject` (like `ledger.disk`), `state` (ok, warning, problem),
-    `what` and `remedy` ("" where all is well).
+    JSON: `ok` (no problem), and `signs`, each with `subject` (like `ledger.disk`, `channel.NAME`, or
+    `channel.NAME.GROUP`), `state` (ok, warning, problem), `what` and `remedy` ("" where all is well).
     """
+    if channels and file is None:
+        raise UsageError("whose channels?", where="--channels", remedy="name a launch file before it")
+    if all_groups and not channels:
+        raise UsageError("goes with --channels", where="--all-groups", remedy="write both")
     if file is not None and not file.is_file():
         raise UsageError("no such file", where=str(file))
     signs = []
-    for sign in _signs(file, ledger):
+    for sign in _signs(file, ledger, channels=channels, all_groups=all_groups):
         signs.append(sign)
         if not as_json:
             _say(sign)
@@ -47,7 +55,7 @@ def _say(sign: Sign) -> None:
     click.echo(f"{click.style(f'{word:>8}', fg=colour)}   {sign.subject}: {sign.what}{remedy}")
 
 
-def _signs(file: Path | None, ledger: str | None) -> Iterator[Sign]:
+def _signs(file: Path | None, ledger: str | None, *, channels: bool, all_groups: bool) -> Iterator[Sign]:
     from drumroll.doctor.machine import machine_signs, package_signs
     from drumroll.words.templates import find_project
 
@@ -65,11 +73,26 @@ def _signs(file: Path | None, ledger: str | None) -> Iterator[Sign]:
 
     yield from package_signs(needed_packages(project))
     if file is not None:
-        yield from file_signs(file)
+        yield from file_signs(file, in_blocks=lambda variables: _in_blocks(variables, project))
     url = ledger_url(ledger, project=project)
     yield from ledger_signs(url)
     yield from project_signs(project)
     yield from _server_signs(project, busiest(url, now=datetime.now(UTC)), up_at(project))
+    if file is not None and channels:
+        yield from _channel_signs(file, project, all_groups=all_groups)
+
+
+def _in_blocks(variables: Sequence[str], project: Path) -> Collection[str]:
+    """Those that a Secret Block stands in for; none where the server cannot be asked, which its own signs tell."""
+    from drumroll.cli.remote import blocks_of
+    from drumroll.operate.open_channels import SOON, StandIn
+
+    async def read(values: StandIn) -> Collection[str]:
+        return (await values(variables, SOON)).keys()
+
+    with contextlib.suppress(ImportError, DrumrollError):
+        return asyncio.run(read(blocks_of(project)))
+    return ()
 
 
 def _server_signs(project: Path, crowd: int, up: str | None) -> Iterator[Sign]:
@@ -91,3 +114,21 @@ def _server_signs(project: Path, crowd: int, up: str | None) -> Iterator[Sign]:
         return [sign async for sign in health.server_signs(project, crowd=crowd, is_up=up is not None)]
 
     yield from asyncio.run(ask())
+
+
+def _channel_signs(file: Path, project: Path, *, all_groups: bool) -> Iterator[Sign]:
+    from drumroll.cli.remote import blocks_of
+    from drumroll.doctor.channels import channel_signs
+    from drumroll.launchfile.load import load_launch
+    from drumroll.operate.open_channels import standing_in
+
+    launch, _ = load_launch(file)
+    if launch is None:
+        return  # said already
+    with standing_in(blocks_of(project)):
+        signs = asyncio.run(channel_signs(launch, str(project), every_group=all_groups, tell=_progress))
+    yield from signs
+
+
+def _progress(line: str) -> None:
+    click.echo(line, err=True)

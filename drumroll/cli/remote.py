@@ -4,12 +4,17 @@ import contextlib
 import fcntl
 import json
 import os
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drumroll.cli.foreground import project_module, settle_prefect
 from drumroll.errors import UsageError
 from drumroll.words.templates import find_project
+
+if TYPE_CHECKING:
+    from drumroll.operate.open_channels import StandIn
 
 _VARIABLES = ("PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH")
 _FILES = (".env", "prefect.toml", "pyproject.toml")
@@ -32,6 +37,18 @@ def remote(project: Path | None = None) -> Any | None:
     if module.configured() is None and of_up is not None:
         module.use(of_up)
     return module if module.configured() else None
+
+
+def blocks_of(project: Path) -> "StandIn":
+    """Reads Secret Blocks of the user's server; without one there are none. Prefect is imported when it is asked."""
+
+    async def values(variables: Sequence[str], within: timedelta) -> Mapping[str, str]:
+        if remote(project) is None:
+            return {}
+        found: Mapping[str, str] = await project_module("tasks.credentials", project).blocks(variables, within)
+        return found
+
+    return values
 
 
 def api_of_up(project: Path) -> str | None:

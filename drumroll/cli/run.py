@@ -12,6 +12,7 @@ import click
 
 from drumroll.cli.foreground import launch_on_prefect, play, tell_on
 from drumroll.cli.options import json_option, launch_file, ledger_option, ledger_url, opens_option, print_json
+from drumroll.cli.remote import blocks_of
 from drumroll.errors import UsageError
 
 
@@ -48,7 +49,7 @@ def run(
     from drumroll.ledger.edition_lease import FencedError
     from drumroll.ledger.ledger import open_ledger
     from drumroll.operate.approval import Call
-    from drumroll.operate.open_channels import try_channels
+    from drumroll.operate.open_channels import standing_in, try_channels
     from drumroll.operate.opening import look_up
 
     checked = check_file(file, opens=opens, now=datetime.now(UTC))
@@ -65,7 +66,8 @@ def run(
     found = look_up(plan, store, call, now=datetime.now(UTC))
     plan = found.plan
     if found.row is None:  # one that has begun goes by its stored plan
-        asyncio.run(try_channels(plan, str(checked.project)))
+        with standing_in(blocks_of(checked.project)):
+            asyncio.run(try_channels(plan, str(checked.project)))
     elif found.row.rehearsal:
         raise UsageError("is a rehearsal: nothing of it would be sent", where=plan.edition, remedy="drop --ledger")
     place = store.store.where

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from drumroll.cli.options import json_option, launch_file, ledger_option, ledger_url, opens_option, print_json
-from drumroll.cli.remote import remote
+from drumroll.cli.remote import blocks_of, remote
 from drumroll.errors import DrumrollError, UsageError
 from drumroll.plan.model import Plan, shown
 from drumroll.report.display import moment
@@ -57,7 +57,7 @@ def start(
     from drumroll.check import check_file
     from drumroll.ledger.ledger import open_ledger
     from drumroll.operate.approval import Call
-    from drumroll.operate.open_channels import try_channels
+    from drumroll.operate.open_channels import standing_in, try_channels
 
     checked = check_file(file, opens=opens, now=datetime.now(UTC))
     plan = checked.accepted()
@@ -76,7 +76,8 @@ def start(
     edition, begins = opening.plan.edition, opening.row is None
     _see_that_it_is_free(server, edition, store)
     if begins:
-        asyncio.run(try_channels(opening.plan, str(checked.project)))
+        with standing_in(blocks_of(checked.project)):
+            asyncio.run(try_channels(opening.plan, str(checked.project)))
     # To the last digit: what the worker compiles must be what was checked here.
     parameters["approved"] = plan.hash if begins else call.approved
     parameters["approved_by"] = opening.approval.by if opening.approval is not None else call.by

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from drumroll.cli.options import json_option, ledger_option, ledger_url, print_json
+from drumroll.cli.remote import blocks_of
 from drumroll.cli.tables import say
 from drumroll.errors import DrumrollError, LedgerError, UsageError
 from drumroll.login import login
@@ -39,6 +40,7 @@ def test_send(launch: str, step: str, to: str, by: str | None, ledger: str | Non
     """
     from drumroll.channels.base import SendError
     from drumroll.clock import current_clock
+    from drumroll.operate.open_channels import standing_in
     from drumroll.operate.trying import is_by_hand, send_test, staff_group, step_to_try, text_to_try
 
     plan, project, store = _found(launch, ledger)
@@ -48,7 +50,8 @@ def test_send(launch: str, step: str, to: str, by: str | None, ledger: str | Non
     if not who.strip():
         raise UsageError("a test goes on record", remedy="say who tries it with --by NAME")
     try:
-        with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):  # a console channel prints
+        prints_to = sys.stderr if as_json else sys.stdout  # a console channel prints
+        with contextlib.redirect_stdout(prints_to), standing_in(blocks_of(Path(project))):
             receipt = asyncio.run(send_test(plan, planned, group, project=project, now=current_clock().now()))
     except SendError as error:
         _record(store, plan, planned, "failed", who, f"to {group.id}: {error}")

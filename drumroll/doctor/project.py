@@ -6,12 +6,13 @@ import json
 import os
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from drumroll.channels.credentials import block_name, variables_of
 from drumroll.channels.registry import parse_options
 from drumroll.doctor.sign import Sign, ok, problem, warning
 from drumroll.errors import DrumrollError
@@ -103,10 +104,15 @@ def _why_not(entrypoint: str) -> str | None:
     return None
 
 
-def file_signs(file: Path, environ: Mapping[str, str] = os.environ) -> Iterator[Sign]:
+def file_signs(
+    file: Path,
+    environ: Mapping[str, str] = os.environ,
+    in_blocks: Callable[[Sequence[str]], Collection[str]] | None = None,
+) -> Iterator[Sign]:
     """What one launch file needs here: that it is one, its time zone, the environment variables of its channels.
 
-    Names of variables only, never what is in them.
+    `in_blocks` says which of those that are not set a Secret Block stands in for. Names of variables only, never what
+    is in them.
     """
     from drumroll.launchfile.load import load_launch  # noqa: PLC0415
 
@@ -116,18 +122,28 @@ def file_signs(file: Path, environ: Mapping[str, str] = os.environ) -> Iterator[
         return
     ZoneInfo(launch.timezone)
     yield ok("file", f"{file}: {launch.title}")
+    wanted: dict[str, tuple[str, ...]] = {}
     for name, spec in launch.community.channels.items():
         try:
-            options = parse_options(spec.kind, spec.options)
+            wanted[name] = variables_of(parse_options(spec.kind, spec.options))
         except (DrumrollError, ValueError):
             yield problem(
                 f"file.channel.{name}", f"its options are not right ({spec.kind})", f"`drumroll check {file}`"
             )
-            continue
-        wanted = [value for key, value in options if key.endswith("_env") and isinstance(value, str)]
-        for variable in wanted:
-            if environ.get(variable):
-                yield ok(f"file.channel.{name}", f"{variable} is set")
-            else:
-                remedy = f"set {variable} where the worker, `drumroll up` or `drumroll run` starts"
-                yield problem(f"file.channel.{name}", f"{variable} is not set in this environment", remedy)
+    missing = [each for variables in wanted.values() for each in variables if not environ.get(each)]
+    there = in_blocks(missing) if missing and in_blocks is not None else ()
+    for name, variables in wanted.items():
+        for variable in variables:
+            yield _variable(
+                f"file.channel.{name}", variable, is_set=variable not in missing, has_block=variable in there
+            )
+
+
+def _variable(subject: str, variable: str, *, is_set: bool, has_block: bool) -> Sign:
+    if is_set:
+        return ok(subject, f"{variable} is set")
+    block = f"Prefect Secret Block {block_name(variable)}"
+    if has_block:
+        return ok(subject, f"{variable} is not set here, and the {block} stands in for it")
+    remedy = f"set {variable} where the worker, `drumroll up` or `drumroll run` starts, or make the {block}"
+    return problem(subject, f"{variable} is not set in this environment", remedy)

@@ -231,7 +231,9 @@ def _fields_at(model: Any, loc: DocPath) -> list[str]:
         if model is None:
             return []
     inner = _unwrapped(model)
-    return list(inner.model_fields) if isinstance(inner, type) and issubclass(inner, BaseModel) else []
+    if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        return []
+    return [field.alias or name for name, field in inner.model_fields.items()]
 
 
 def _unwrapped(annotation: Any) -> Any:
@@ -250,8 +252,8 @@ def _choices(annotation: Any) -> list[Any]:
 def _step_into(annotation: Any, part: str | int) -> Any:
     annotation = _unwrapped(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        known = annotation.model_fields.get(str(part))
-        return known.annotation if known else None
+        known = (field for name, field in annotation.model_fields.items() if (field.alias or name) == part)
+        return next((field.annotation for field in known), None)
     args = get_args(annotation)
     if get_origin(annotation) is dict:
         return args[1]

@@ -144,7 +144,7 @@ class _Page:
         if "const" in value or "enum" in value:
             words = [value["const"]] if "const" in value else value["enum"]
             if len(words) > 8:
-                return f"a [{key}](#{key}s)"
+                return "a [metric](#metrics)" if key == "metric" else f"a {key}, as below"
             return _or([f"`{_as_yaml(word)}`" for word in words])
         if "anyOf" in value:
             return _or([self._said(key, each) for each in value["anyOf"] if each != {"type": "null"}])

@@ -20,7 +20,7 @@ FAMILIES: dict[str, str] = {
     "quiet": "Nothing is sent while people sleep.",
     "words": "Texts are right whenever they are sent, and arrive whole.",
     "channel": "A channel is asked for nothing that it cannot do.",
-    "rates": "What platforms allow in a minute and in a day carries the schedule.",
+    "rates": "What platforms allow in a minute, a day and a month carries the schedule.",
     "work": "What people post by hand fits into their hours.",
 }
 _INTRODUCTION = """\

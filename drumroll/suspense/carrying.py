@@ -21,8 +21,13 @@ def _beyond(subject: Subject, step: PlannedStep, can: Capability) -> Iterator[tu
         yield "format", f"does not take {step.format}", f"write `format: {min(can.formats)}`"
     if step.pin and not can.pin:
         yield "pin", "cannot pin a message", other
+    if step.pin and step.attach and can.pin and not can.pin_with_files:
+        yield "pin", "cannot pin a message with attachments", "leave `pin` or `attach` out"
     if step.mention_all and not can.mention_all:
         yield "mention_all", "cannot mention everyone", other
+    elif step.mention_all and step.format not in can.mention_all_formats:
+        remedy = f"write `format: {min(can.mention_all_formats)}`, or leave it out"
+        yield "mention_all", f"cannot mention everyone in {step.format}", remedy
     if len(step.attach) > can.attachments:
         most = f"takes {can.attachments} attachments a message" if can.attachments else "takes no attachments"
         yield "attach", most, other

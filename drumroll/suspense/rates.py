@@ -1,7 +1,7 @@
-"""Platform rates and daily caps must be able to carry the schedule."""
+"""Platform rates, daily and monthly caps must be able to carry the schedule."""
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -120,45 +120,68 @@ def _minutes(span: timedelta) -> str:
     return f"{minutes} minute{'' if minutes == 1 else 's'}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """What a cap counts by: `first` gives the first day of the span that a day is in, `next` that of the next one."""
+
+    noun: str
+    written: str
+    first: Callable[[date], date]
+    next: Callable[[date], date]
+
+
+_DAY = _Span("day", "on {:%a %Y-%m-%d}", lambda day: day, lambda day: day + timedelta(days=1))
+_MONTH = _Span(
+    "month",
+    "in {:%B %Y}",
+    lambda day: day.replace(day=1),
+    lambda day: (day.replace(day=1) + timedelta(days=31)).replace(day=1),
+)
+
+
 def _daily(subject: Subject) -> Iterator[Breach]:
     caps = {name: can.daily_cap for name, can in subject.capabilities.items() if can.daily_cap is not None}
-    days = {step.id: step.due.astimezone(subject.zone).date() for step in subject.plan.steps}
+    yield from _capped(subject, caps, _DAY)
+
+
+def _monthly(subject: Subject) -> Iterator[Breach]:
+    caps = {name: can.monthly_cap for name, can in subject.capabilities.items() if can.monthly_cap is not None}
+    yield from _capped(subject, caps, _MONTH)
+
+
+def _capped(subject: Subject, caps: Mapping[str, int], span: _Span) -> Iterator[Breach]:
+    spans = {step.id: span.first(step.due.astimezone(subject.zone).date()) for step in subject.plan.steps}
     full: dict[tuple[str, str], list[tuple[list[str], Counter[date]]]] = {}
     for audience in audiences(subject.plan.steps) if caps else ():
-        counts = Counter(days[step.id] for step in audience.steps)
+        counts = Counter(spans[step.id] for step in audience.steps)
         for channel in dict.fromkeys(subject.channel_of[group] for group in audience.groups):
             if channel not in caps:
                 continue
             groups = [group for group in audience.groups if subject.channel_of[group] == channel]
-            for step in _beyond(audience, caps[channel], days):
+            for step in _beyond(audience, caps[channel], spans):
                 full.setdefault((step.id, channel), []).append((groups, counts))
     for (step_id, channel), found in full.items():
-        day, cap = days[step_id], caps[channel]
-        most = max(counts[day] for _, counts in found)
+        starts, cap = spans[step_id], caps[channel]
+        most = max(counts[starts] for _, counts in found)
         what = (
-            f"is message {cap + 1} of {most} on {day:%a %Y-%m-%d} for "
-            f"{named([group for groups, _ in found for group in groups])}; channel {channel} takes {cap} a day"
+            f"is message {cap + 1} of {most} {span.written.format(starts)} for "
+            f"{named([group for groups, _ in found for group in groups])}; channel {channel} takes {cap} a {span.noun}"
         )
-        room = _first_room(day, cap, [counts for _, counts in found])
+        room = span.next(starts)
+        while any(counts[room] >= cap for _, counts in found):
+            room = span.next(room)
         opens = datetime.combine(room, time.fromisoformat(subject.launch.quiet_hours.ends), tzinfo=subject.zone)
-        remedy = f"leave one out that day, or move this one: the earliest time for it is {_real(opens, subject.zone)}"
-        yield Breach((*subject.places[step_id], "at"), what, remedy)
+        move = f"move this one: the earliest time for it is {_real(opens, subject.zone)}"
+        yield Breach((*subject.places[step_id], "at"), what, f"leave one out that {span.noun}, or {move}")
 
 
-def _beyond(audience: Audience, cap: int, days: dict[str, date]) -> Iterator[PlannedStep]:
-    """On each day that has more than `cap` messages, the first one too many."""
+def _beyond(audience: Audience, cap: int, spans: Mapping[str, date]) -> Iterator[PlannedStep]:
+    """In each span that has more than `cap` messages, the first one too many."""
     seen: Counter[date] = Counter()
     for step in audience.steps:
-        seen[days[step.id]] += 1
-        if seen[days[step.id]] == cap + 1:
+        seen[spans[step.id]] += 1
+        if seen[spans[step.id]] == cap + 1:
             yield step
-
-
-def _first_room(day: date, cap: int, counts: list[Counter[date]]) -> date:
-    day += timedelta(days=1)
-    while any(count[day] >= cap for count in counts):
-        day += timedelta(days=1)
-    return day
 
 
 def _real(at: datetime, zone: ZoneInfo) -> str:
@@ -195,4 +218,21 @@ DAILY_CAP = Rule(
     check=_daily,
     example=(Edit("      kind: hand_off  ", "      daily_cap: 2\n      kind: hand_off  "),),
 )
-RULES = (MINUTE_RATE, DAILY_CAP)
+MONTHLY_CAP = Rule(
+    id="rates/monthly",
+    title="No group gets more messages a month than its platform takes",
+    reason=(
+        "A customer group of WeCom takes as many mass messages in a calendar month as that has days, whoever sent "
+        "them, and nobody lifts the limit on the opening day. Counts what goes to the whole group by local month; a "
+        "gate's remedies, and what other launches send there, come on top."
+    ),
+    check=_monthly,
+    example=(
+        Edit(
+            "      kind: console ",
+            "      corp_id_env: WECOM_CORP\n      secret_env: WECOM_SECRET\n      sender: mei\n"
+            "      daily_cap: 9\n      monthly_cap: 9\n      kind: wecom_customer_group ",
+        ),
+    ),
+)
+RULES = (MINUTE_RATE, DAILY_CAP, MONTHLY_CAP)

@@ -27,13 +27,11 @@ def _fits(subject: Subject) -> Iterator[Breach]:
 
 def too_long(text: str, step: PlannedStep, can: Capability) -> tuple[str, str] | None:
     """How long `text` is, and may be as `step` goes out: ("2,100 bytes", "2,048"); None when it fits."""
-    size, units = len(text.encode()), len(text.encode("utf-16-le")) // 2
-    most, fit = can.most_bytes(step.format), can.most_chars(attached=bool(step.attach))
-    if most is not None and size > most:
-        return f"{size:,} bytes", f"{most:,}"
-    if fit is not None and units > fit:
-        return f"{units:,} characters", f"{fit:,}" + (" below an attachment" if step.attach else "")
-    return None
+    over = can.too_long(text, step.format, attached=bool(step.attach), everyone=step.mention_all)
+    if over is None:
+        return None
+    below = " below an attachment" if step.attach and over.unit == "characters" else ""
+    return f"{over.size:,} {over.unit}{over.of}", f"{over.most:,}{below}"
 
 
 FITS = Rule(

@@ -18,7 +18,7 @@ _TAGS = {"b", "strong", "i", "em", "u", "s", "code", "pre", "a", "blockquote"}
 
 
 class TelegramDouble(Double):
-    """One bot, a member of `chats`. `seen` has text, to, member, html, mentions, pinned, topic, file."""
+    """One bot, a member of `chats`. `seen` has text, to, member, raw, html, mentions, pinned, topic, file."""
 
     def __init__(self, *, token: str = "123:ABC", chats: Sequence[Any] = (-1001,), **more: Any) -> None:
         super().__init__(**more)
@@ -60,6 +60,7 @@ class TelegramDouble(Double):
             text.replace("@\u2060", "@"),
             member=f"u-{chat}" if isinstance(chat, int) and chat > 0 else None,
             to=chat,
+            raw=raw,
             html=raw if fields.get("parse_mode") == "HTML" else None,
             mentions=re.findall(r"(?<!\w)@[A-Za-z][A-Za-z0-9_]{4,31}", text),
             pinned=False,
