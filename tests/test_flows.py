@@ -94,6 +94,7 @@ async def test_the_same_seed_gives_byte_identical_deliveries(prefect_api, projec
     assert (tmp_path / "one" / "outbox.jsonl").read_bytes() == (tmp_path / "two" / "outbox.jsonl").read_bytes()
 
 
+@pytest.mark.e2e
 async def test_a_launch_that_sleeps_through_a_shift_sends_nothing_at_the_old_instant(prefect_api, project, tmp_path):
     from drumroll.check import check_file
     from drumroll.operate.changes import enact, propose
@@ -127,6 +128,7 @@ async def test_a_launch_that_sleeps_through_a_shift_sends_nothing_at_the_old_ins
     assert [row.due_at - plan.step(row.step).due for row in rows] == [timedelta(0), day, day]
 
 
+@pytest.mark.e2e
 async def test_a_held_gate_stops_the_launch_until_a_person_decides(prefect_api, project, tmp_path):
     where, play = rehearse(project, tmp_path / "out", members=5_000)
     assert await play() == ["recruit"]
@@ -135,6 +137,7 @@ async def test_a_held_gate_stops_the_launch_until_a_person_decides(prefect_api, 
     assert where.open().edition(where.edition).state == "done"
 
 
+@pytest.mark.e2e
 async def test_an_aborted_launch_cancels_what_was_still_to_come(prefect_api, project, tmp_path):
     where, play = rehearse(project, tmp_path / "out", members=5_000, on_hold="abort")
     assert await play() == ["recruit"]

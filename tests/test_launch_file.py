@@ -181,7 +181,7 @@ REFUSED = {
         "kind: hand_off",
         "kind: carrier_pigeon",
         [
-            "25: community.channels.by_hand.kind: unknown channel kind (not shown: it may be a secret); known: console, file, hand_off, webhook [name/channel-kind]"
+            "25: community.channels.by_hand.kind: unknown channel kind (not shown: it may be a secret); known: apprise, console, dingtalk, discord, email, feishu, file, hand_off, matrix, slack, telegram, webhook, wecom_customer_group, wecom_robot [name/channel-kind]"
         ],
     ),
     "unknown channel option": (

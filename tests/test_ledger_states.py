@@ -89,7 +89,11 @@ def tried(ledger, act, to):
         ledger.postpone(EDITION, "welcome", 1, now=LATER, **later)
     elif act == "set_aside":
         ledger.set_aside(EDITION, "welcome", 1, to=to, reason="why", now=LATER)
-    for row in rows if act in ("resolve", "done", "platform", "take_back") else []:
+    one_by_one(ledger, act, to, rows if act in ("resolve", "done", "platform", "take_back") else [])
+
+
+def one_by_one(ledger, act, to, rows):
+    for row in rows:
         refused = pytest.raises(LedgerError, match=f"from {row.state} to {to} by {act}")
         with nullcontext() if states.may(act, row.state, to) else refused:
             if act == "take_back":

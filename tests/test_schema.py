@@ -134,6 +134,20 @@ def test_a_channel_kind_has_the_keys_of_its_options(kind):
     assert keys == {"kind", *(field.alias or name for name, field in fields.items())}
 
 
+@pytest.mark.parametrize(
+    ("written", "what", "remedy"),
+    [
+        ("form: a@example.org", 'unknown key "form"', 'did you mean "from"?'),
+        ("sender: a@example.org", 'unknown key "sender"', "known: host"),
+        ("from: 7", "expected text", "put it in quotes"),
+    ],
+)
+def test_a_key_is_told_by_its_name_in_the_file(tmp_path, written, what, remedy):
+    channel = f"kind: email\n      host: smtp.example.org\n      {written}"
+    findings = new_project(tmp_path, changed(SCREEN, channel)).check().errors
+    assert [f for f in findings if f.what == what and f.remedy.startswith(remedy)], findings
+
+
 def test_the_words_of_the_registries_are_in_it():
     metric = SCHEMA["$defs"]["Threshold"]["properties"]["metric"]
     assert dict(zip(metric["enum"], metric["enumDescriptions"], strict=True)) == {

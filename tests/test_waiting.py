@@ -290,7 +290,7 @@ class TestPrefect:
 
 
 class TestLaunch:
-    pytestmark = prefect
+    pytestmark = [pytest.mark.e2e, *prefect]
 
     @pytest.fixture
     def file(self, tmp_path, monkeypatch):

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, literal_column, null, select, text
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, literal_column, null, select, text
 
 from drumroll.ledger.home import is_elsewhere
+from drumroll.ledger.lean import Lean
 from drumroll.ledger.store import LedgerPart, Store
 from drumroll.ledger.tables import brake as brakes_table
-from drumroll.ledger.tables import decision, delivery, home
+from drumroll.ledger.tables import decision, delivery, edition_lease, home
 from drumroll.ledger.tables import edition as editions_table
 
 ALL = "*"
@@ -34,14 +36,17 @@ _OF_EDITION = brakes_table.c.scope.in_([bindparam("of_edition"), ALL])
 _IS_SET = exists(select(brakes_table.c.scope).where(_OF_EDITION).with_for_update(read=True))
 
 
-def _asked(table: Any) -> Select[Any]:
-    joined = editions_table.outerjoin(home, home.c.id == 1)
-    stands = (editions_table.c.rehearsal, editions_table.c.state)
-    known = select(*stands, _IS_SET, home.c.place, table).select_from(joined)
-    return known.where(editions_table.c.id == bindparam("of_edition"))
-
-
-_IN_A_FILE, _ON_A_SERVER = _asked(null()), _asked(literal_column("home.tableoid"))
+@lru_cache(maxsize=4)
+def _asked(*, on_server: bool, fenced: bool) -> Lean:
+    """What a claim must know: the edition, brakes, home, and with a fence the lease, locked as the fence does it."""
+    joined: Any = editions_table.outerjoin(home, home.c.id == 1)
+    table = literal_column("home.tableoid") if on_server else null()
+    known = [editions_table.c.rehearsal, editions_table.c.state, _IS_SET, home.c.place, table]
+    if fenced:
+        joined = joined.join(edition_lease, edition_lease.c.edition == editions_table.c.id)
+        known += [edition_lease.c.token, edition_lease.c.expires_at]
+    asked = select(*known).select_from(joined).where(editions_table.c.id == bindparam("of_edition"))
+    return Lean(asked.with_for_update(read=True, of=edition_lease) if fenced else asked)
 
 
 class Brakes(LedgerPart):
@@ -94,12 +99,18 @@ class Brakes(LedgerPart):
 
 
 def sends_nothing(connection: Connection, store: Store, edition: str) -> bool:
-    """Whether the edition is braked or aborted, or the ledger only a copy; asked in the claim's transaction."""
-    question = _ON_A_SERVER if store.path is None else _IN_A_FILE
-    known = connection.execute(question, {"of_edition": edition}).first()
-    if known is None or known.rehearsal:
+    """Whether the edition is braked or aborted, or the ledger only a copy; asked in the claim's transaction.
+
+    Stands in for the store's fence, in one statement: it is what the instant waits for. Raises FencedError.
+    """
+    fence = store.fence
+    question = _asked(on_server=store.path is None, fenced=fence is not None)
+    rows = question.execute(connection, {"of_edition": edition})
+    if fence is not None and not (rows and fence.holds(*rows[0][-2:])):
+        fence(connection)  # says why; or there is no such edition
+    if not rows or rows[0].rehearsal:
         return False
-    _, state, is_braked, place, table = known
+    _, state, is_braked, place, table = rows[0][:5]
     return state == "aborted" or bool(is_braked) or is_elsewhere(connection, store, place, table)
 
 

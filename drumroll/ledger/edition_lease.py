@@ -1,7 +1,7 @@
 """Which engine runs an edition: a lease that it keeps renewing, and a token that shuts out those it has overtaken."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Self
 
 from sqlalchemy import Connection, bindparam, or_, select, update
@@ -77,12 +77,24 @@ class EditionLeases(LedgerPart):
         FencedError then; the check and the write are one transaction, so nobody takes over between the two. Only
         `settle` and the lease's own methods go through.
         """
-        return type(self)(self._store.behind(partial(_see_that_it_holds, edition=edition, token=token)))
+        return type(self)(self._store.behind(Fence(edition, token)))
 
 
-def _see_that_it_holds(connection: Connection, *, edition: str, token: int) -> None:
-    row = connection.execute(_LOCKED, {"of_edition": edition}).first()
-    if row is None:
-        raise LedgerError("no engine has taken its lease", where=edition, remedy="take it first")
-    if row.token != token or row.expires_at is None:
-        raise FencedError(LeaseRow(*row))
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Lets the engine with this token write, and nobody whom another has overtaken."""
+
+    edition: str
+    token: int
+
+    def __call__(self, connection: Connection) -> None:
+        """Refuse with FencedError, in the transaction of the write."""
+        row = connection.execute(_LOCKED, {"of_edition": self.edition}).first()
+        if row is None:
+            raise LedgerError("no engine has taken its lease", where=self.edition, remedy="take it first")
+        if not self.holds(row.token, row.expires_at):
+            raise FencedError(LeaseRow(*row))
+
+    def holds(self, token: int, expires_at: object) -> bool:
+        """Whether a lease with this token, and an end or none, is the engine's own."""
+        return token == self.token and expires_at is not None

@@ -3,20 +3,22 @@
 import copy
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
-from sqlalchemy import Connection, Table, create_engine, event
+from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
 from drumroll.errors import LedgerError
 from drumroll.ledger.faults import explain, place
 
 BUSY_SECONDS = 5
+_IDLE_SECONDS = 2.0
 _ASK_ANEW_MS = 20  # SQLite asks after 1, 3, 8 and 18 ms (sqliteDefaultBusyCallback in its main.c)
 _POSTGRES_SCHEMES = frozenset({"postgres", "postgresql", "postgresql+psycopg"})
 
@@ -43,6 +45,16 @@ def parse_url(text: str) -> URL:
     return url.set(database=str(Path(url.database).absolute()))
 
 
+class Fencing(Protocol):
+    """Who may write: called at the start of every write, it raises to refuse it."""
+
+    def __call__(self, connection: Connection) -> None:
+        """Refuse, or say nothing."""
+
+    def holds(self, token: int, expires_at: object) -> bool:
+        """Whether a lease with this token, and an end or none, lets the write through."""
+
+
 class Store:
     """One engine on one database. Every block of `read` and `write` is one transaction and raises LedgerError only."""
 
@@ -58,11 +70,12 @@ class Store:
             # The URL's own options (a search_path, say) come along: connect_args would replace them.
             options = f"{url.query.get('options', '')} -c lock_timeout={BUSY_SECONDS}s -c timezone=UTC".strip()
             wait = {"connect_timeout": BUSY_SECONDS, "options": options}
-            # A launch lasts weeks: a pooled connection may have died since it was last used.
-            self.engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args=wait)
+            self.engine = create_engine(url, hide_parameters=True, connect_args=wait)
+            event.listen(self.engine, "checkin", _note_idle)
+            event.listen(self.engine, "checkout", partial(_see_that_it_lives, self.engine))
         self._reached = False
         self._file: tuple[int, int] | None = None
-        self.fence: Callable[[Connection], None] | None = None
+        self.fence: Fencing | None = None
         event.listen(self.engine, "connect", self._on_first_connect, once=True)
 
     @property
@@ -91,7 +104,7 @@ class Store:
                 self.fence(connection)
             yield connection
 
-    def behind(self, fence: Callable[[Connection], None]) -> Self:
+    def behind(self, fence: "Fencing") -> Self:
         """The same database behind a fence: called at the start of every write, it raises to refuse it."""
         view = copy.copy(self)
         view.fence = fence
@@ -160,6 +173,19 @@ def _on_connect(raw: Any, _record: object) -> None:
     raw.isolation_level = None
     raw.execute("PRAGMA foreign_keys=ON")
     raw.execute("PRAGMA synchronous=NORMAL")
+
+
+def _note_idle(_raw: Any, record: Any) -> None:
+    record.info["idle_since"] = time.monotonic()
+
+
+def _see_that_it_lives(engine: Engine, raw: Any, record: Any, _proxy: Any) -> None:
+    """A launch lasts weeks: a pooled connection may have died since it was last used, a moment ago hardly."""
+    if time.monotonic() - record.info.get("idle_since", time.monotonic()) > _IDLE_SECONDS:
+        try:
+            engine.dialect.do_ping(raw)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError from error
 
 
 def _on_begin(connection: Connection) -> None:

@@ -13,7 +13,7 @@ from drumroll.errors import DrumrollError
 from drumroll.ledger.model import Claim, Settlement, idempotency_key
 from drumroll.operate.attempt import Attempts
 from drumroll.operate.beats import planned_step
-from drumroll.operate.chorus import Voice, others_first, speaking, turn
+from drumroll.operate.chorus import Voice, speaking, turn
 from drumroll.operate.edition import Where, capabilities_of
 from drumroll.operate.lease import while_ours
 from drumroll.operate.open_channels import OpenChannels
@@ -58,7 +58,7 @@ class Flying:
     def add(self, task: "asyncio.Task[Settlement]") -> None:
         """One more."""
         self.tasks.add(task)
-        self._voice.under_way += 1
+        self._voice.count(1)
         _in_flight.add(task)
         task.add_done_callback(self._land)
 
@@ -72,7 +72,7 @@ class Flying:
 
     def _land(self, task: "asyncio.Task[Settlement]") -> None:
         self.tasks.discard(task)
-        self._voice.under_way -= 1
+        self._voice.count(-1)
         self._landed.append(task)
         self._some.set()
 
@@ -190,7 +190,7 @@ class Outbox:
                 free = await pace.room(width - len(flying), somebody)
                 if claims := await self._claim(channel, free, lease):
                     await undisturbed(self._let_go(claims, pace, flying))
-                voice.has_begun = True
+                voice.begun()
                 await pace.put_back()
                 if flying:
                     landed = await flying.landed()
@@ -264,7 +264,7 @@ class Outbox:
         settlements = [task.result() for task in done]
         try:
             if voice is not None:
-                await others_first(voice)
+                await voice.others_first()
             await self._record(settlements)
             await pace.ended(settlement.claim for settlement in settlements)
         finally:
