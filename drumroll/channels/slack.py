@@ -266,5 +266,7 @@ def _fallback(elements: list[dict[str, Any]]) -> str:
 
 def _why(body: Mapping[str, Any]) -> str:
     """Slack's error code, the scope that is missing, and its first explanation."""
-    explained = body.get("response_metadata", {}).get("messages", [])
+    more = body.get("response_metadata")
+    explained = more.get("messages") if isinstance(more, dict) else None
+    explained = explained if isinstance(explained, list) else []
     return ": ".join(str(each) for each in (body.get("error"), body.get("needed"), *explained[:1]) if each)

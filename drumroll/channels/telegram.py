@@ -144,7 +144,8 @@ class TelegramChannel(PlatformChannel):
 
     def _refusal(self, said: Said, to: Recipient | None, *, asks: bool) -> SendError:
         words, code = str(said.body.get("description", "")), said.body.get("error_code")
-        more = said.body.get("parameters", {})
+        more = said.body.get("parameters")
+        more = more if isinstance(more, dict) else {}
         if code == 429:
             wait = sensible_wait(more.get("retry_after"))
             # Without a word on whose limit it is, the whole bot waits: Telegram blocks a bot that goes on.
