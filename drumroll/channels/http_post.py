@@ -111,7 +111,9 @@ class Poster:
             ) as response:
                 # aiohttp's headers know no capitals.
                 waits = response.headers.get("Retry-After")
-                return Answer(response.status, await _read_some(response), waits, response.headers)
+                short = response.content_length is not None and response.content_length <= _MOST_READ
+                body = await (response.read() if short else _read_some(response))
+                return Answer(response.status, body, waits, response.headers)
         except aiohttp.ClientConnectorCertificateError:
             return Broken(connected=False, mistrusted=True)
         except (aiohttp.ClientError, OSError) as error:

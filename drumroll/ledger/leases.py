@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, bindparam, literal_column, select, update
 from drumroll.ledger import states, tally
 from drumroll.ledger.brakes import sends_nothing
 from drumroll.ledger.model import Claim
-from drumroll.ledger.outbox import lease_values
 from drumroll.ledger.rows import CLAIM, claim
+from drumroll.ledger.sending import lease_values
 from drumroll.ledger.store import LedgerPart
 from drumroll.ledger.tables import delivery
 

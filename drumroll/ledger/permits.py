@@ -14,8 +14,8 @@ from sqlalchemy import Connection, and_, delete, func, insert, literal_column, o
 
 from drumroll.capability import Rate
 from drumroll.ledger.model import Claim
-from drumroll.ledger.outbox import WAKES, in_state
 from drumroll.ledger.rows import released_is
+from drumroll.ledger.sending import WAKES, in_state
 from drumroll.ledger.store import LedgerPart
 from drumroll.ledger.tables import bucket as buckets
 from drumroll.ledger.tables import bucket_wait as waits

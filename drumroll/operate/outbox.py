@@ -11,6 +11,7 @@ from drumroll.channels.base import Receipt, Recipient
 from drumroll.clock import Clock
 from drumroll.errors import DrumrollError
 from drumroll.ledger.model import Claim, Settlement, idempotency_key
+from drumroll.ledger.sending import Wanted
 from drumroll.operate.attempt import Attempts
 from drumroll.operate.beats import planned_step
 from drumroll.operate.chorus import Voice, speaking, turn
@@ -23,7 +24,8 @@ from drumroll.operate.wording import Ready
 
 _SETTLE_MARGIN = timedelta(seconds=5)
 _LOOK_AGAIN = timedelta(seconds=60)
-_in_flight: set["asyncio.Task[Settlement]"] = set()
+_SOON = 0.02  # seconds that an answer waits for others, to be written down with them
+_in_flight: "set[asyncio.Task[Settlement]]" = set()
 
 
 def on_the_wire() -> bool:
@@ -43,38 +45,57 @@ class Sent:
         return ", ".join(f"{count} {state}" for state, count in sorted(self.states.items())) or "nothing to do"
 
 
+Landed = asyncio.Task[Settlement]
+
+
 class Flying:
     """Requests under way. A wait for the next of them costs the same however many there are, as asyncio's does not."""
 
     def __init__(self, voice: Voice) -> None:
         self._voice = voice
-        self.tasks: set[asyncio.Task[Settlement]] = set()
-        self._landed: list[asyncio.Task[Settlement]] = []
-        self._some = asyncio.Event()
+        self.tasks: set[Landed] = set()
+        self._landed: list[Landed] = []
+        self._some, self._enough = asyncio.Event(), 1
 
     def __len__(self) -> int:
         return len(self.tasks) + len(self._landed)
 
-    def add(self, task: "asyncio.Task[Settlement]") -> None:
+    def add(self, task: Landed) -> None:
         """One more."""
         self.tasks.add(task)
         self._voice.count(1)
         _in_flight.add(task)
         task.add_done_callback(self._land)
 
-    async def landed(self) -> list["asyncio.Task[Settlement]"]:
-        """Those that have ended since the last time, one at least."""
-        await self._some.wait()
-        await asyncio.sleep(0)  # whoever comes in the same moment comes along
+    async def landed(self) -> list[Landed]:
+        """Those that have ended since the last time, one at least; of a crowd a quarter, unless that takes long.
+
+        Transactions for many rows cost little more than for one.
+        """
+        self._enough = max(1, len(self) // 4)
+        if len(self._landed) < self._enough:
+            if self._landed:
+                self._look_soon()
+            await self._some.wait()
         self._some.clear()
         landed, self._landed = self._landed, []
         return landed
 
-    def _land(self, task: "asyncio.Task[Settlement]") -> None:
+    def _land(self, task: Landed) -> None:
         self.tasks.discard(task)
         self._voice.count(-1)
         self._landed.append(task)
-        self._some.set()
+        if len(self._landed) >= self._enough or not self.tasks:
+            self._some.set()
+        elif len(self._landed) == 1:
+            self._look_soon()
+
+    def _look_soon(self) -> None:
+        asyncio.get_running_loop().call_later(_SOON, self._look)
+
+    def _look(self) -> None:
+        if self._landed:
+            self._some.set()
 
 
 class Outbox:
@@ -183,26 +204,45 @@ class Outbox:
     async def _drain(self, channel: str, voice: Voice) -> None:
         width, lease = self._capabilities[channel].concurrency, self._lease(channel)
         pace, somebody = self._attempts.paces[channel], self._somebody_on(channel)
-        flying = Flying(voice)
+        flying, landed = Flying(voice), list[Landed]()
         await turn()
         try:
             while True:
                 free = await pace.room(width - len(flying), somebody)
-                if claims := await self._claim(channel, free, lease):
-                    await undisturbed(self._let_go(claims, pace, flying))
+                claimed = await undisturbed(self._exchange(channel, landed, free, pace, flying))
                 voice.begun()
                 await pace.put_back()
                 if flying:
                     landed = await flying.landed()
-                    await undisturbed(self._record_done(landed, pace, voice))
-                elif not claims and not await self._opens_soon(channel, pace):
+                    await voice.others_first()
+                elif not claimed and not await self._opens_soon(channel, pace):
                     return
         finally:
-            if flying:  # cancelled: what is on the wire still gets its answer written down
-                await undisturbed(self._land(flying, lease, pace))
+            if flying or landed:  # cancelled: what is on the wire still gets its answer written down
+                await undisturbed(self._land(landed, flying, lease, pace))
 
-    async def _let_go(self, claims: list[Claim], pace: Pace, flying: Flying) -> None:
-        """Send what may go out now; what may not is given back before anything else can happen."""
+    async def _exchange(self, channel: str, landed: list[Landed], free: int, pace: Pace, flying: Flying) -> int:
+        """Write down what has ended, claim in its place, and send what may go out now; how many were claimed.
+
+        What may not go out is given back before anything else can happen.
+        """
+        where, ready = self._where, self._ready
+        settlements, now = [task.result() for task in landed], self._clock.now()
+        wanted = Wanted(
+            where.edition,
+            ready.step,
+            ready.occurrence,
+            now=now,
+            limit=free,
+            lease=self._lease(channel),
+            wording=ready.sha,
+            channel=channel,
+            plan_version=ready.plan_version,
+            released=ready.released,
+        )
+        claims = await patiently(lambda: self._ledger.exchange(settlements, wanted, now=now))
+        await self._ended(landed, settlements, pace)
+        landed.clear()
         go, later = await pace.admit(claims, map(self._attempts.recipient, claims))
         if later:
             capped = [(claim, self._attempts.no_later(at)) for claim, at in later]
@@ -210,6 +250,17 @@ class Outbox:
             self.sent.states["retry"] += len(later)
         for claim in go:
             flying.add(asyncio.create_task(self._attempts.settle(claim)))
+        return len(claims)
+
+    async def _settle(self, landed: list[Landed], pace: Pace) -> None:
+        settlements = [task.result() for task in landed]
+        await patiently(lambda: self._ledger.settle(settlements, now=self._clock.now()))
+        await self._ended(landed, settlements, pace)
+
+    async def _ended(self, landed: list[Landed], settlements: list[Settlement], pace: Pace) -> None:
+        _in_flight.difference_update(landed)
+        self.sent.states.update(settlement.state for settlement in settlements)
+        await pace.ended(settlement.claim for settlement in settlements)
 
     def _somebody_on(self, channel: str) -> Recipient:
         ours = set(self.step.groups)
@@ -232,43 +283,14 @@ class Outbox:
         self.sent.states["retry"] += count
         return False
 
-    async def _land(self, flying: Flying, lease: timedelta, pace: Pace) -> None:
+    async def _land(self, landed: list[Landed], flying: Flying, lease: timedelta, pace: Pace) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(lease.total_seconds()):
-                while flying:
-                    await self._record_done(await flying.landed(), pace)
+                while flying or landed:
+                    landed = landed or await flying.landed()
+                    await self._settle(landed, pace)
+                    landed = []
         _in_flight.difference_update(flying.tasks)
-
-    async def _claim(self, channel: str, free: int, lease: timedelta) -> list[Claim]:
-        if not free:
-            return []
-        where, ready = self._where, self._ready
-        return await patiently(
-            lambda: self._ledger.claim(
-                where.edition,
-                ready.step,
-                ready.occurrence,
-                now=self._clock.now(),
-                limit=free,
-                lease=lease,
-                wording=ready.sha,
-                channel=channel,
-                plan_version=ready.plan_version,
-                released=ready.released,
-            )
-        )
-
-    async def _record_done(
-        self, done: list["asyncio.Task[Settlement]"], pace: Pace, voice: Voice | None = None
-    ) -> None:
-        settlements = [task.result() for task in done]
-        try:
-            if voice is not None:
-                await voice.others_first()
-            await self._record(settlements)
-            await pace.ended(settlement.claim for settlement in settlements)
-        finally:
-            _in_flight.difference_update(done)
 
     async def _record(self, settlements: list[Settlement]) -> None:
         if settlements:
