@@ -125,7 +125,7 @@ def _is_connection_lost(error: BaseException) -> bool:
 
 async def _insist(running: asyncio.Future[Any]) -> None:
     """Cancel again once nothing is on the wire: Prefect may be waiting for a server that is gone."""
-    from drumroll.operate.outbox import on_the_wire
+    from drumroll.operate.flying import on_the_wire
 
     while not running.done():
         await asyncio.sleep(1)

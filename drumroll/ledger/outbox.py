@@ -11,7 +11,6 @@ from drumroll.errors import LedgerError
 from drumroll.ledger import tally
 from drumroll.ledger.brakes import sends_nothing
 from drumroll.ledger.bulk import insert_new
-from drumroll.ledger.edition_lease import FencedError
 from drumroll.ledger.model import Claim, Moment, NewDelivery, Settlement, delivery_key
 from drumroll.ledger.sending import WAKES, Wanted, claim, in_state, settle
 from drumroll.ledger.store import LedgerPart
@@ -87,25 +86,9 @@ class Outbox(LedgerPart):
         another `plan_version`, while a brake holds it back, or while the ledger is only a copy.
         """
         wanted = Wanted(edition, step, occurrence, now, limit, lease, wording, channel, released, plan_version)
-        return self.exchange((), wanted, now=now)
-
-    def exchange(self, results: Sequence[Settlement], wanted: Wanted, *, now: datetime) -> list[Claim]:
-        """`settle` and `claim` in one transaction: what is settled makes room for what is claimed.
-
-        FencedError when another engine has taken over; what was settled stays settled.
-        """
-        overtaken: FencedError | None = None
-        with self._store.write(fenced=False) as connection:
-            settle(connection, results, now)
-            try:
-                # The first question of a claim is the fence's, too.
-                stopped = not wanted.limit or sends_nothing(connection, self._store, wanted.edition)
-            except FencedError as error:
-                overtaken, stopped = error, True
-            taken = [] if stopped else claim(connection, wanted)
+        with self._store.write(fenced=False) as connection:  # the first question is the fence's, too
+            taken = [] if sends_nothing(connection, self._store, edition) else claim(connection, wanted)
         tally.count(self._store, len(taken))
-        if overtaken is not None:
-            raise overtaken
         return taken
 
     def settle(self, results: Sequence[Settlement], *, now: datetime) -> int:

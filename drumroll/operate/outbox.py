@@ -11,11 +11,11 @@ from drumroll.channels.base import Receipt, Recipient
 from drumroll.clock import Clock
 from drumroll.errors import DrumrollError
 from drumroll.ledger.model import Claim, Settlement, idempotency_key
-from drumroll.ledger.sending import Wanted
 from drumroll.operate.attempt import Attempts
 from drumroll.operate.beats import planned_step
 from drumroll.operate.chorus import Voice, speaking, turn
 from drumroll.operate.edition import Where, capabilities_of
+from drumroll.operate.flying import Flying, Landed, settled
 from drumroll.operate.lease import while_ours
 from drumroll.operate.open_channels import OpenChannels
 from drumroll.operate.pacing import PATIENCE, Pace
@@ -24,13 +24,6 @@ from drumroll.operate.wording import Ready
 
 _SETTLE_MARGIN = timedelta(seconds=5)
 _LOOK_AGAIN = timedelta(seconds=60)
-_SOON = 0.02  # seconds that an answer waits for others, to be written down with them
-_in_flight: "set[asyncio.Task[Settlement]]" = set()
-
-
-def on_the_wire() -> bool:
-    """Whether any request of this process still waits for its answer or its settlement."""
-    return bool(_in_flight)
 
 
 @dataclass(slots=True)
@@ -43,59 +36,6 @@ class Sent:
     def summary(self) -> str:
         """`3 sent, 1 awaiting`."""
         return ", ".join(f"{count} {state}" for state, count in sorted(self.states.items())) or "nothing to do"
-
-
-Landed = asyncio.Task[Settlement]
-
-
-class Flying:
-    """Requests under way. A wait for the next of them costs the same however many there are, as asyncio's does not."""
-
-    def __init__(self, voice: Voice) -> None:
-        self._voice = voice
-        self.tasks: set[Landed] = set()
-        self._landed: list[Landed] = []
-        self._some, self._enough = asyncio.Event(), 1
-
-    def __len__(self) -> int:
-        return len(self.tasks) + len(self._landed)
-
-    def add(self, task: Landed) -> None:
-        """One more."""
-        self.tasks.add(task)
-        self._voice.count(1)
-        _in_flight.add(task)
-        task.add_done_callback(self._land)
-
-    async def landed(self) -> list[Landed]:
-        """Those that have ended since the last time, one at least; of a crowd a quarter, unless that takes long.
-
-        Transactions for many rows cost little more than for one.
-        """
-        self._enough = max(1, len(self) // 4)
-        if len(self._landed) < self._enough:
-            if self._landed:
-                self._look_soon()
-            await self._some.wait()
-        self._some.clear()
-        landed, self._landed = self._landed, []
-        return landed
-
-    def _land(self, task: Landed) -> None:
-        self.tasks.discard(task)
-        self._voice.count(-1)
-        self._landed.append(task)
-        if len(self._landed) >= self._enough or not self.tasks:
-            self._some.set()
-        elif len(self._landed) == 1:
-            self._look_soon()
-
-    def _look_soon(self) -> None:
-        asyncio.get_running_loop().call_later(_SOON, self._look)
-
-    def _look(self) -> None:
-        if self._landed:
-            self._some.set()
 
 
 class Outbox:
@@ -214,6 +154,7 @@ class Outbox:
                 await pace.put_back()
                 if flying:
                     landed = await flying.landed()
+                    await pace.ended(task.result().claim for task in landed)
                     await voice.others_first()
                 elif not claimed and not await self._opens_soon(channel, pace):
                     return
@@ -226,23 +167,10 @@ class Outbox:
 
         What may not go out is given back before anything else can happen.
         """
-        where, ready = self._where, self._ready
-        settlements, now = [task.result() for task in landed], self._clock.now()
-        wanted = Wanted(
-            where.edition,
-            ready.step,
-            ready.occurrence,
-            now=now,
-            limit=free,
-            lease=self._lease(channel),
-            wording=ready.sha,
-            channel=channel,
-            plan_version=ready.plan_version,
-            released=ready.released,
-        )
-        claims = await patiently(lambda: self._ledger.exchange(settlements, wanted, now=now))
-        await self._ended(landed, settlements, pace)
-        landed.clear()
+        if landed:
+            await self._settle(landed)
+            landed.clear()
+        claims = await self._claim(channel, free) if free else []
         go, later = await pace.admit(claims, map(self._attempts.recipient, claims))
         if later:
             capped = [(claim, self._attempts.no_later(at)) for claim, at in later]
@@ -252,15 +180,28 @@ class Outbox:
             flying.add(asyncio.create_task(self._attempts.settle(claim)))
         return len(claims)
 
-    async def _settle(self, landed: list[Landed], pace: Pace) -> None:
+    async def _claim(self, channel: str, free: int) -> list[Claim]:
+        where, ready = self._where, self._ready
+        return await patiently(
+            lambda: self._ledger.claim(
+                where.edition,
+                ready.step,
+                ready.occurrence,
+                now=self._clock.now(),
+                limit=free,
+                lease=self._lease(channel),
+                wording=ready.sha,
+                channel=channel,
+                plan_version=ready.plan_version,
+                released=ready.released,
+            )
+        )
+
+    async def _settle(self, landed: list[Landed]) -> None:
         settlements = [task.result() for task in landed]
         await patiently(lambda: self._ledger.settle(settlements, now=self._clock.now()))
-        await self._ended(landed, settlements, pace)
-
-    async def _ended(self, landed: list[Landed], settlements: list[Settlement], pace: Pace) -> None:
-        _in_flight.difference_update(landed)
+        settled(landed)
         self.sent.states.update(settlement.state for settlement in settlements)
-        await pace.ended(settlement.claim for settlement in settlements)
 
     def _somebody_on(self, channel: str) -> Recipient:
         ours = set(self.step.groups)
@@ -288,9 +229,10 @@ class Outbox:
             async with asyncio.timeout(lease.total_seconds()):
                 while flying or landed:
                     landed = landed or await flying.landed()
-                    await self._settle(landed, pace)
+                    await pace.ended(task.result().claim for task in landed)
+                    await self._settle(landed)
                     landed = []
-        _in_flight.difference_update(flying.tasks)
+        settled(flying.tasks)
 
     async def _record(self, settlements: list[Settlement]) -> None:
         if settlements:

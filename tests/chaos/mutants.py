@@ -12,7 +12,7 @@ from sqlalchemy import update
 from drumroll.ledger import tally
 from drumroll.ledger.ledger import Ledger
 from drumroll.ledger.model import Claim, Settlement
-from drumroll.ledger.outbox import _settled
+from drumroll.ledger.sending import _settled
 from drumroll.ledger.tables import delivery
 from drumroll.operate.attempt import Attempts
 from drumroll.operate.outbox import Outbox
@@ -83,7 +83,7 @@ def no_row_token() -> None:
     def settle(self: Ledger, results: Sequence[Settlement], *, now: datetime) -> int:
         with self.store.write(fenced=False) as connection:
             for result in results:
-                settled = _settled(result, now)
+                settled = _settled(result, now, now, lambda at: at)
                 new = {name[4:]: value for name, value in settled.items() if name.startswith("new_")}
                 row = update(delivery).where(delivery.c.id == result.claim.id)
                 connection.execute(row.values({**new, "updated_at": now}))
