@@ -21,11 +21,13 @@ from tasks.engine import as_its_engine
 from tasks.gate import gate
 from tasks.render import render
 from tasks.show import show_phase
+from tasks.signing import sign
 from tasks.waiting import stood_by, wait_until
 
 
 async def operate(phase: str, where: Where) -> str:
     """The phase, as the edition's one engine; the verdict that ends it for now, or `elsewhere`."""
+    await sign(where)  # a phase's own deployment: the watch must know whose run it is
     # Tags are for finding the phase. A task with tags asks Prefect's server for its place, at the very instant.
     with TagsContext(current_tags=set()):
         verdict: str = await as_its_engine(where, partial(beat_by_beat, phase))

@@ -21,6 +21,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
+from drumroll.launchfile.models import PHASES
 from drumroll.ledger.ledger import Ledger
 from drumroll.ledger.model import Alarm, EditionRow
 from drumroll.operate.alarms import OVERDUE, stopped
@@ -80,7 +81,10 @@ async def tend_runs(ledger: Ledger, editions: Sequence[Where], *, look_again: ti
 
 
 async def _launch_runs(client: PrefectClient, ledger: Ledger) -> list[FlowRun]:
-    """Runs of the launch flow under way, then crashed ones, of this ledger or of none yet; the newest of each first."""
+    """Runs of the launch flow under way, then crashed ones, of this ledger or of none yet; the newest of each first.
+
+    Those of a phase that was deployed by itself are among them.
+    """
     under_way = [StateType.RUNNING, StateType.PENDING, StateType.PAUSED], [StateType.SCHEDULED]
     found = [run for states in (*under_way, [StateType.CRASHED]) for run in await _runs_in(client, states)]
     known = {row.id for row in ledger.editions()} | {""}
@@ -92,7 +96,7 @@ async def _runs_in(client: PrefectClient, states: list[StateType]) -> list[FlowR
     only = FlowRunFilterState(type=FlowRunFilterStateType(any_=states))
     while True:
         page = await client.read_flow_runs(
-            flow_filter=FlowFilter(name=FlowFilterName(any_=["launch"])),
+            flow_filter=FlowFilter(name=FlowFilterName(any_=["launch", *PHASES])),
             flow_run_filter=FlowRunFilter(state=only, deployment_id=FlowRunFilterDeploymentId(is_null_=False)),
             sort=FlowRunSort.EXPECTED_START_TIME_DESC,
             limit=_MOST,

@@ -415,6 +415,16 @@ class TestWatch:
         await tend(where)
         assert [(await each.now_is()).state_name for each in (run, other)] == ["Crashed", "Crashed"]
 
+    async def test_the_run_of_a_phase_deployed_by_itself_is_handed_back_too(self, client, where):
+        from prefect.states import Pending, Running
+
+        run = await Deployed.make(client, flow_that_waits([]).with_options(name="recruit"))
+        await sign_as(client, run.run, where)
+        for state in (Pending(), Running()):
+            await client.set_flow_run_state(run.run.id, state)
+        await tend(where)
+        assert (await run.now_is()).state_name == "Waiting"
+
     async def test_a_run_that_crashed_before_it_had_opened_its_edition_is_handed_back(self, client, where):
         from prefect.states import Crashed, Pending, Running
 
