@@ -16,7 +16,7 @@ from tests.drafts import EXAMPLES, Draft, Example
 from tests.mutations import OPERATORS, Expected
 from tests.sound_edits import EDITS
 
-MUTANTS = int(os.environ.get("DRUMROLL_MUTANTS", "100"))
+MUTANTS = int(os.environ.get("DRUMROLL_MUTANTS", "60"))
 
 
 def examples_of(share):

@@ -111,7 +111,7 @@ class Poster:
             ) as response:
                 # aiohttp's headers know no capitals.
                 waits = response.headers.get("Retry-After")
-                short = response.content_length is not None and response.content_length <= _MOST_READ
+                short = response.status < 300 and (response.content_length or _MOST_READ + 1) <= _MOST_READ
                 body = await (response.read() if short else _read_some(response))
                 return Answer(response.status, body, waits, response.headers)
         except aiohttp.ClientConnectorCertificateError:
