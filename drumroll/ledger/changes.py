@@ -59,6 +59,7 @@ class PlanChange:
     reason: str
     decisions: Sequence[DecisionRow]
     taken_back: Sequence[DeliveryRow] = ()
+    reworded: Sequence[DeliveryRow] = ()  # due, and said otherwise from now on: refused once one of them was claimed
 
 
 class OvertakenError(LedgerError):
@@ -93,6 +94,8 @@ class Changes(LedgerPart):
             version = self._lock(connection, edition, since)
             if said := _said(connection, edition, change.unsaid):
                 raise OvertakenError(edition, said)
+            if begun := _not_as_seen(connection, change.reworded):
+                raise OvertakenError(edition, begun)
             _move(connection, edition, change.moved, now)
             _cancel(connection, edition, change.cancelled, change.reason, now)
             _take_back(connection, edition, change.taken_back, now)

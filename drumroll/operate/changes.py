@@ -11,7 +11,7 @@ from drumroll.ledger.model import DecisionRow, DeliveryRow, NewDelivery
 from drumroll.operate.edition import capabilities_of, deliveries_of, lead
 from drumroll.operate.running import Running, notes_of, texts_sent, to_hand_over_again, told_by_corrections
 from drumroll.plan.diff import Difference, diff
-from drumroll.plan.model import Plan, remedy_step_id, shown
+from drumroll.plan.model import Plan, PlannedStep, remedy_step_id, shown
 from drumroll.plan.promises import BrokenPromise, broken_promises, values_of
 from drumroll.plan.rebase import is_correction, rebase
 
@@ -180,12 +180,26 @@ def enact(
         moved=moved,
         cancelled=cancelled,
         taken_back=to_hand_over_again(running, plan, now=now),
+        reworded=_reworded(running, plan),
         added=added,
         unsaid=[step.id for step in running.plan.steps if step.segment is not None and step.id not in running.begun],
         reason=f"taken out of the plan by {by}" + (f": {reason}" if reason else ""),
         decisions=decisions,
     )
     return running.ledger.change_plan(edition, change, since=running.version, now=now)
+
+
+def _reworded(running: Running, plan: Plan) -> list[DeliveryRow]:
+    """What is due of steps that the change says otherwise: nobody may have claimed it since, in the old words."""
+    old = {step.id: step for step in running.plan.steps}
+
+    def is_other(step: PlannedStep) -> bool:
+        was = old.get(step.id)
+        alike = was is not None and was.model_copy(update={"follows_up": step.follows_up}) == step
+        return not (alike and running.plan.templates.get(step.template) == plan.templates.get(step.template))
+
+    other = {step.id for step in plan.steps if step.id not in running.begun and is_other(step)}
+    return [row for row in running.rows if row.step in other and row.state == "due"]
 
 
 def _outbox(running: Running, plan: Plan) -> tuple[list[RowMove], list[DeliveryRow], list[NewDelivery]]:
