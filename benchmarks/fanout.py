@@ -224,7 +224,7 @@ def _drumroll(url: str, groups: int, ledger: str, folder: Path) -> dict[str, flo
     store = open_ledger(ledger)
     begin(checked.plan, ledger=store, rehearsal=False, now=opens)
     where = Where(checked.plan.edition, ledger, str(folder))
-    spent = _time_in(type(store), "settle", "claim", "exchange")
+    spent = _time_in(type(store), "settle", "claim")
     beat = Beat("announce", checked.plan.steps[0].due, "first")
 
     async def run() -> float:
@@ -254,8 +254,7 @@ def _time_in(owner: Any, *names: str) -> list[float]:
         return timed
 
     for name in names:
-        if hasattr(owner, name):
-            setattr(owner, name, wrap(getattr(owner, name)))
+        setattr(owner, name, wrap(getattr(owner, name)))
     return spent
 
 

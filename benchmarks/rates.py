@@ -95,13 +95,11 @@ async def _arrivals() -> tuple[list[float], int]:
 
 
 def _begin(folder: Path, name: str, url: str, ledger: str) -> "subprocess.Popen[bytes]":
-    """`drumroll run` of a launch with a project of its own, on the ledger of both."""
+    """A process that sends a launch with a project of its own, on the ledger of both."""
     project = folder / name
     (project / "configs").mkdir(parents=True)
     (project / "templates" / "en").mkdir(parents=True)
     (project / "templates" / "en" / "first.md.j2").write_text("Tonight at eight.")
-    (project / "flows").symlink_to(ROOT / "flows")
-    (project / "tasks").symlink_to(ROOT / "tasks")
     groups = "\n".join(f"    - {{id: g{n}, name: Group {n}, channel: bot}}" for n in range(GROUPS))
     opens = datetime.now(UTC)
     file = project / "configs" / f"{name}.yaml"

@@ -11,9 +11,11 @@ from drumroll.capability import Rate
 from drumroll.channels.telegram import TelegramChannel
 from drumroll.check import check_file
 from drumroll.clock import current_clock
-from drumroll.ledger.ledger import default_url, open_ledger
+from drumroll.errors import LedgerBusyError, LedgerError
+from drumroll.ledger.ledger import Ledger, default_url, open_ledger
 from drumroll.operate.beats import Beat
 from drumroll.operate.edition import Where, begin, capabilities_of, deliveries_of
+from drumroll.operate.pacing import Pace
 from drumroll.operate.sending import send_step
 from drumroll.operate.wording import make_ready
 from tests.doubles.telegram import TelegramDouble
@@ -181,3 +183,34 @@ async def test_each_step_begins_with_another_group_so_that_nobody_is_always_last
     orders = [[row.group for row in deliveries_of(plan, step, capabilities)] for step in steps]
     assert len({order[0] for order in orders}) > 1
     assert {frozenset(order) for order in orders} == {frozenset(plan.launch.group_ids())}
+
+
+async def test_a_refusal_reaches_the_others_though_the_ledger_is_busy_for_a_moment(paced, double, monkeypatch):
+    double.then = "limited:600"
+    where, beat = paced(1)
+    original, calls = Ledger.refuse, []
+
+    def busy_at_first(self, *args, **kwargs):
+        calls.append(args)
+        if len(calls) == 1:
+            raise LedgerBusyError("somebody else is writing")
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(Ledger, "refuse", busy_at_first)
+    sent = await send(where, beat)
+    assert sent.states == {"sent": 1, "retry": 1}
+    assert len(where.open().refusals(now=datetime.now(UTC))) == 1
+
+
+async def test_what_was_claimed_and_could_not_be_asked_for_is_given_back(paced, double, monkeypatch):
+    where, beat = paced(3)
+
+    async def fails(*_):
+        raise LedgerError("broken")
+
+    monkeypatch.setattr(Pace, "admit", fails)
+    with pytest.raises(LedgerError, match="broken"):
+        await send(where, beat)
+    rows = where.open().deliveries(where.edition)
+    assert {(row.state, row.attempts) for row in rows} == {("retry", 0)}
+    assert double.seen == []

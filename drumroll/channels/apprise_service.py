@@ -75,7 +75,7 @@ class _Ear(logging.Filter):
             heard.took_it = bool(
                 service.send(body=words, title="", notify_type=NotifyType.INFO, body_format=service.notify_format)
             )
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - a plugin raises whatever it likes; told as ambiguous, by its type
             heard.error = type(error).__name__
         finally:
             self._of_thread.heard = None

@@ -171,7 +171,12 @@ class Outbox:
             await self._settle(landed)
             landed.clear()
         claims = await self._claim(channel, free) if free else []
-        go, later = await pace.admit(claims, map(self._attempts.recipient, claims))
+        try:
+            go, later = await pace.admit(claims, map(self._attempts.recipient, claims))
+        except Exception:  # nothing of them was sent, and nobody shall have to doubt that
+            back, now = [(claim, self._clock.now()) for claim in claims], self._clock.now()
+            await patiently(lambda: self._ledger.give_back(back, why="not tried", now=now))
+            raise
         if later:
             capped = [(claim, self._attempts.no_later(at)) for claim, at in later]
             await patiently(lambda: self._ledger.give_back(capped, why=pace.why, now=self._clock.now()))
@@ -198,10 +203,8 @@ class Outbox:
         )
 
     async def _settle(self, landed: list[Landed]) -> None:
-        settlements = [task.result() for task in landed]
-        await patiently(lambda: self._ledger.settle(settlements, now=self._clock.now()))
+        await self._record([task.result() for task in landed])
         settled(landed)
-        self.sent.states.update(settlement.state for settlement in settlements)
 
     def _somebody_on(self, channel: str) -> Recipient:
         ours = set(self.step.groups)

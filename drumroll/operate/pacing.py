@@ -39,6 +39,7 @@ class Pace:
         self._in_use: dict[int, list[int]] = {}
         self._free: list[int] = []
         self._refused: dict[str, tuple[datetime, str]] = {}
+        self._untold: dict[str, tuple[datetime, str]] = {}
         self._looked_at, self._is_news = datetime.min.replace(tzinfo=UTC), False
         self.opens: datetime | None = None
         self.why = ""
@@ -80,6 +81,7 @@ class Pace:
 
     async def ended(self, claims: Iterable[Claim]) -> None:
         """These have been answered, or given up."""
+        await self.tell()
         if self._in_use:
             ids = [each for claim in claims for each in self._in_use.pop(claim.id, ())]
             await patiently(lambda: self._ledger.permits_used(ids, now=self._clock.now()))
@@ -89,9 +91,16 @@ class Pace:
         until = self._clock.now() + timedelta(seconds=_A_MINUTE if error.retry_after is None else error.retry_after)
         if bucket := self._bucket(to):
             name = _of(bucket, to) if error.group else bucket
-            self._refused[name] = (until, error.message)
-            self._ledger.refuse(name, until=until, why=error.message)
+            self._refused[name] = self._untold[name] = (until, error.message)
         return until
+
+    async def tell(self) -> None:
+        """Let the other launches and workers know of refusals."""
+        for name, told in list(self._untold.items()):
+            until, why = told
+            await patiently(partial(self._ledger.refuse, name, until=until, why=why))
+            if self._untold.get(name) is told:  # else it was refused once more meanwhile
+                del self._untold[name]
 
     async def look(self) -> None:
         """Learn what other workers were refused. At the instant itself what was learned before it must do."""
@@ -104,7 +113,7 @@ class Pace:
     async def ask(self, now: datetime) -> None:
         """Ask the ledger what is refused, before the instant."""
         found = await patiently(lambda: self._ledger.refusals(now=now))
-        self._refused = {name: (until, why) for name, until, why in found}
+        self._refused = {name: (until, why) for name, until, why in found} | self._untold
         self._is_news, self._looked_at = True, now
 
     async def _for_group(self, to: Recipient) -> Permitted:
