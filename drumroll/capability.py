@@ -98,8 +98,13 @@ class Capability:
 
     def too_long(self, text: str, of: Format, *, attached: bool, everyone: bool) -> Extent | None:
         """What of `text` is more than fits; None when all of it does. UnicodeEncodeError for half a character."""
-        units, fit = len(text.encode("utf-16-le")) // 2, self.most_chars(attached=attached)
-        extents = [Extent(len(text.encode()), self.most_bytes(of) or 0, "bytes"), Extent(units, fit or 0, "characters")]
-        if self.written is not None:
-            extents.append(self.written(text, of, attached=attached, everyone=everyone))
-        return next((each for each in extents if each.most and each.size > each.most), None)
+        size, most = len(text.encode()), self.most_bytes(of)
+        if most and size > most:
+            return Extent(size, most, "bytes")
+        fit = self.most_chars(attached=attached)
+        if fit and (units := len(text.encode("utf-16-le")) // 2) > fit:
+            return Extent(units, fit, "characters")
+        if self.written is None:
+            return None
+        written = self.written(text, of, attached=attached, everyone=everyone)
+        return written if written.most and written.size > written.most else None

@@ -5,12 +5,12 @@ named in it, for bridges usually run there; see `reach` for other private addres
 receiver can send a message elsewhere.
 """
 
-import json
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Self
 from urllib.parse import urlsplit
 
+import orjson
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from drumroll.capability import Capability, Rate
@@ -124,7 +124,7 @@ class WebhookChannel(Channel):
             raise SendError(f'channel "{self.name}": the key {message.key!a} does not fit a header', kind="permanent")
         if self._poster is None:
             raise SendError(f'channel "{self.name}" is not open', kind="permanent")
-        body = json.dumps(_payload(message), ensure_ascii=False, separators=(",", ":")).encode()
+        body = orjson.dumps(_payload(message))
         answer = await self._poster.post(self._url, body, self._headers(message.key, body))
         if not isinstance(answer, Answer):
             raise broken_error(

@@ -91,8 +91,11 @@ class Outbox(LedgerPart):
         tally.count(self._store, len(taken))
         return taken
 
-    def settle(self, results: Sequence[Settlement], *, now: datetime) -> int:
+    def settle(self, results: Sequence[Settlement], *, now: datetime, more: bool = False) -> int:
         """Write down how attempts ended, in one transaction; returns how many were accepted.
+
+        With `more` to come, a claim or a settlement, PostgreSQL need not wait for its disk: the next one's wait is for
+        both. If it breaks down in between, these rows are in doubt with those that were under way, no more of them.
 
         One whose token is no longer current, because its lease ended and another took it, is refused without an error.
         No fence stands before it: an engine that was overtaken while the answer was on its way still knows what became
@@ -101,7 +104,7 @@ class Outbox(LedgerPart):
         if not results:
             return 0
         with self._store.write(fenced=False) as connection:
-            return settle(connection, results, now)
+            return settle(connection, results, now, more=more)
 
 
 def insert_deliveries(connection: Connection, edition: str, rows: Sequence[NewDelivery]) -> int:

@@ -1,12 +1,12 @@
 """The statements of the sending path: taking deliveries, and writing down what became of them. See `lean`."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+import orjson
 from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, null, select, update
 
 from drumroll.errors import LedgerError
@@ -69,8 +69,8 @@ def claim(connection: Connection, wanted: Wanted) -> list[Claim]:
     return sorted((_claimed(row, *step, read) for row in rows), key=lambda each: (each.due_at, each.id))
 
 
-def settle(connection: Connection, results: Sequence[Settlement], now: datetime) -> int:
-    """Write down how attempts ended; how many were accepted."""
+def settle(connection: Connection, results: Sequence[Settlement], now: datetime, *, more: bool = False) -> int:
+    """Write down how attempts ended; how many were accepted. See `Outbox.settle`."""
     if not results:
         return 0
     at = to_driver(delivery.c.sent_at.type, connection.dialect)
@@ -79,8 +79,8 @@ def settle(connection: Connection, results: Sequence[Settlement], now: datetime)
     if connection.dialect.name == "sqlite":
         return _SETTLE.execute_many(connection, rows)
     # One statement for all of them: a server is asked once.
-    document = json.dumps(rows, default=datetime.isoformat)
-    return connection.exec_driver_sql(_SETTLE_ALL, {"rows": document}).rowcount
+    document = orjson.dumps(rows).decode()
+    return connection.exec_driver_sql(_SETTLE_ALL_SOON if more else _SETTLE_ALL, {"rows": document}).rowcount
 
 
 def lease_values(now: datetime, lease: timedelta) -> dict[str, Any]:
@@ -179,3 +179,5 @@ FROM json_to_recordset(%(rows)s::json) AS done(
     new_error text, new_lease_until timestamptz, new_retry_at timestamptz, new_sent_at timestamptz, new_lateness_ms int)
 WHERE delivery.id = done."row" AND delivery.token = done.held_token AND delivery.state = 'sending'
 """
+# Without a wait for the disk; in the statement itself, for a server is asked once.
+_SETTLE_ALL_SOON = _SETTLE_ALL.replace("FROM ", "FROM set_config('synchronous_commit', 'off', true), ")

@@ -45,7 +45,7 @@ class Flying:
 
         Transactions for many rows cost little more than for one.
         """
-        self._enough = max(1, len(self) // 4)
+        self._enough = max(1, len(self) // 2)
         if len(self._landed) < self._enough:
             if self._landed:
                 self._look_soon()

@@ -168,7 +168,7 @@ class Outbox:
         What may not go out is given back before anything else can happen.
         """
         if landed:
-            await self._settle(landed)
+            await self._settle(landed, more=bool(flying))
             landed.clear()
         claims = await self._claim(channel, free) if free else []
         try:
@@ -202,8 +202,8 @@ class Outbox:
             )
         )
 
-    async def _settle(self, landed: list[Landed]) -> None:
-        await self._record([task.result() for task in landed])
+    async def _settle(self, landed: list[Landed], *, more: bool = False) -> None:
+        await self._record([task.result() for task in landed], more=more)
         settled(landed)
 
     def _somebody_on(self, channel: str) -> Recipient:
@@ -233,13 +233,13 @@ class Outbox:
                 while flying or landed:
                     landed = landed or await flying.landed()
                     await pace.ended(task.result().claim for task in landed)
-                    await self._settle(landed)
+                    await self._settle(landed, more=bool(flying))
                     landed = []
         settled(flying.tasks)
 
-    async def _record(self, settlements: list[Settlement]) -> None:
+    async def _record(self, settlements: list[Settlement], *, more: bool = False) -> None:
         if settlements:
-            await patiently(lambda: self._ledger.settle(settlements, now=self._clock.now()))
+            await patiently(lambda: self._ledger.settle(settlements, now=self._clock.now(), more=more))
             self.sent.states.update(settlement.state for settlement in settlements)
 
     def _lease(self, channel: str) -> timedelta:

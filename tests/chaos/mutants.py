@@ -46,9 +46,9 @@ def no_claim() -> None:
     no_row_token()
     settle_anything = Ledger.settle
 
-    def settle(self: Ledger, results: Sequence[Settlement], *, now: datetime) -> int:
+    def settle(self: Ledger, results: Sequence[Settlement], *, now: datetime, more: bool = False) -> int:
         mine.difference_update(result.claim.id for result in results)
-        return settle_anything(self, results, now=now)
+        return settle_anything(self, results, now=now, more=more)
 
     Ledger.claim, Ledger.settle = claim, settle  # type: ignore[method-assign]
 
@@ -80,7 +80,7 @@ def no_fencing() -> None:
 def no_row_token() -> None:
     """A settlement is written whatever has become of the row since it was claimed."""
 
-    def settle(self: Ledger, results: Sequence[Settlement], *, now: datetime) -> int:
+    def settle(self: Ledger, results: Sequence[Settlement], *, now: datetime, more: bool = False) -> int:
         with self.store.write(fenced=False) as connection:
             for result in results:
                 settled = _settled(result, now, now, lambda at: at)

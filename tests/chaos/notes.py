@@ -37,9 +37,9 @@ def watch_settlements(notes: Path) -> None:
     """Note settlements of rows that somebody else had taken or settled before: `unfenced` if accepted, else `fenced`."""
     original = Ledger.settle
 
-    def settle(self: Ledger, results: Sequence[Settlement], *, now: datetime) -> int:
+    def settle(self: Ledger, results: Sequence[Settlement], *, now: datetime, more: bool = False) -> int:
         current = _held(self, results)
-        accepted = original(self, results, now=now)
+        accepted = original(self, results, now=now, more=more)
         if current < len(results):
             what = "unfenced" if accepted > current else "fenced"
             note(notes, what, ", ".join(result.claim.key for result in results))
