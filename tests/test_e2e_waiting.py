@@ -143,8 +143,11 @@ class Server:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+        only_asks = body is None or path.endswith("/filter")
+        for _ in range(4 if only_asks else 1):  # a loaded machine's server takes its time
+            with contextlib.suppress(TimeoutError), urllib.request.urlopen(request, timeout=30) as answer:
+                return json.load(answer)
+        raise TimeoutError(path)
 
     def launch_run(self):
         """The one flow run of the launch flow."""
@@ -215,7 +218,7 @@ def lines(log):
 
 
 def wait(holds, seconds, what):
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + 2 * seconds  # a loaded machine is no failure
     while not holds():
         if time.monotonic() > deadline:
             raise TimeoutError(what() if callable(what) else what)
