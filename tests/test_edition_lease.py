@@ -196,8 +196,9 @@ def test_only_settlements_permits_and_the_lease_itself_go_around_the_fence():
     around = {name for name, method in methods.items() if "write(fenced=False)" in inspect.getsource(method)}
     # A refusal, and what became of a permit, are true whoever learned it; a row is given back by its own token alone.
     permits = {"permits_used", "permits_back", "refuse", "give_back"}
-    # A claim asks for the fence in its own first statement: see "an overtaken engine writes nothing" below.
-    assert around == {"settle", "claim", "take_lease", "keep_lease", "release_lease"} | permits
+    # Claims ask for the fence in their own first statement: see "an overtaken engine writes nothing" above, and
+    # test_together.py.
+    assert around == {"settle", "claim", "claim_together", "take_lease", "keep_lease", "release_lease"} | permits
 
 
 def test_an_overtaken_engine_still_settles_what_nobody_has_taken_since(edition):

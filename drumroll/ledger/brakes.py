@@ -1,12 +1,25 @@
 """Brakes: what a person sets to hold one edition back, or all of them, until somebody releases it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, exists, func, insert, literal_column, null, select, text
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    String,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    null,
+    select,
+    text,
+)
 
 from drumroll.ledger.home import is_elsewhere
 from drumroll.ledger.lean import Lean
@@ -33,19 +46,25 @@ _BRAKE = tuple(brakes_table.c[name] for name in BrakeRow.__dataclass_fields__)
 _OF_EDITION = brakes_table.c.scope.in_([bindparam("of_edition"), ALL])
 # On PostgreSQL a brake is set under a lock on the table that waits for every transaction in which this was asked, and
 # makes later ones wait: FOR SHARE takes its counterpart, whether there is a row or not. SQLite has one writer anyway.
-_IS_SET = exists(select(brakes_table.c.scope).where(_OF_EDITION).with_for_update(read=True))
+_IS_SET = exists(
+    select(brakes_table.c.scope).where(brakes_table.c.scope.in_([editions_table.c.id, ALL])).with_for_update(read=True)
+)
 
 
 @lru_cache(maxsize=4)
-def _asked(*, on_server: bool, fenced: bool) -> Lean:
-    """What a claim must know: the edition, brakes, home, and with a fence the lease, locked as the fence does it."""
+def _question(*, on_server: bool, fenced: bool) -> Lean:
+    """What a claim must know: the edition, brakes, home, and with a fence the lease, locked as the fence does it.
+
+    On a server of several editions at once.
+    """
     joined: Any = editions_table.outerjoin(home, home.c.id == 1)
     table = literal_column("home.tableoid") if on_server else null()
-    known = [editions_table.c.rehearsal, editions_table.c.state, _IS_SET, home.c.place, table]
+    known = [editions_table.c.id, editions_table.c.rehearsal, editions_table.c.state, _IS_SET, home.c.place, table]
     if fenced:
         joined = joined.join(edition_lease, edition_lease.c.edition == editions_table.c.id)
         known += [edition_lease.c.token, edition_lease.c.expires_at]
-    asked = select(*known).select_from(joined).where(editions_table.c.id == bindparam("of_edition"))
+    wanted: Any = bindparam("of_editions", type_=ARRAY(String)) if on_server else bindparam("of_editions")
+    asked = select(*known).select_from(joined).where(editions_table.c.id == (func.any(wanted) if on_server else wanted))
     return Lean(asked.with_for_update(read=True, of=edition_lease) if fenced else asked)
 
 
@@ -103,14 +122,25 @@ def sends_nothing(connection: Connection, store: Store, edition: str) -> bool:
 
     Stands in for the store's fence, in one statement: it is what the instant waits for. Raises FencedError.
     """
-    fence = store.fence
-    question = _asked(on_server=store.path is None, fenced=fence is not None)
-    rows = question.execute(connection, {"of_edition": edition})
+    fence, on_server = store.fence, store.path is None
+    question = _question(on_server=on_server, fenced=fence is not None)
+    rows = question.execute(connection, {"of_editions": [edition] if on_server else edition})
     if fence is not None and not (rows and fence.holds(*rows[0][-2:])):
         fence(connection)  # says why; or there is no such edition
-    if not rows or rows[0].rehearsal:
+    return bool(rows) and _is_held_back(connection, store, rows[0])
+
+
+def which_send(connection: Connection, stores: Mapping[str, Store]) -> set[str]:
+    """Which of these editions, each behind its own fence, may send now. Only for PostgreSQL."""
+    rows = _question(on_server=True, fenced=True).execute(connection, {"of_editions": list(stores)})
+    ours = (row for row in rows if (fence := stores[row.id].fence) is not None and fence.holds(*row[-2:]))
+    return {row.id for row in ours if not _is_held_back(connection, stores[row.id], row)}
+
+
+def _is_held_back(connection: Connection, store: Store, row: Any) -> bool:
+    _, rehearsal, state, is_braked, place, table = row[:6]
+    if rehearsal:
         return False
-    _, state, is_braked, place, table = rows[0][:5]
     return state == "aborted" or bool(is_braked) or is_elsewhere(connection, store, place, table)
 
 

@@ -9,12 +9,13 @@ from sqlalchemy.sql import Select
 
 from drumroll.errors import LedgerError
 from drumroll.ledger import tally
-from drumroll.ledger.brakes import sends_nothing
+from drumroll.ledger.brakes import sends_nothing, which_send
 from drumroll.ledger.bulk import insert_new
 from drumroll.ledger.model import Claim, Moment, NewDelivery, Settlement, delivery_key
 from drumroll.ledger.sending import WAKES, Wanted, claim, in_state, settle
 from drumroll.ledger.store import LedgerPart
 from drumroll.ledger.tables import delivery
+from drumroll.ledger.together import claim_together
 
 _NEW = (
     "edition",
@@ -90,6 +91,23 @@ class Outbox(LedgerPart):
             taken = [] if sends_nothing(connection, self._store, edition) else claim(connection, wanted)
         tally.count(self._store, len(taken))
         return taken
+
+    def claim_together(self, wanted: Sequence[tuple["Outbox", Wanted]]) -> list[list[Claim]]:
+        """Claims of several editions in one transaction, each as its own engine's view of this ledger would make them.
+
+        What is empty is to be claimed alone, with all of `claim`'s reasons and errors: always on SQLite, where a
+        transaction costs little.
+        """
+        found: list[list[Claim]] = [[] for _ in wanted]
+        fit = [n for n, (_, each) in enumerate(wanted) if each.channel and each.plan_version and not each.released]
+        if self._store.path is None and len(fit) > 1:
+            stores = {each.edition: ledger._store for ledger, each in wanted}  # noqa: SLF001 - our own kind
+            with self._store.write(fenced=False) as connection:
+                free = which_send(connection, stores)
+                fit = [n for n in fit if wanted[n][1].edition in free]
+                for n, claims in zip(fit, claim_together(connection, [wanted[n][1] for n in fit]), strict=True):
+                    found[n] = claims
+        return found
 
     def settle(self, results: Sequence[Settlement], *, now: datetime, more: bool = False) -> int:
         """Write down how attempts ended, in one transaction; returns how many were accepted.

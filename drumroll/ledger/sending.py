@@ -20,7 +20,7 @@ from drumroll.ledger.tables import edition as editions_table
 WAKES = {"due": delivery.c.fire_at, "retry": delivery.c.retry_at, "sending": delivery.c.lease_until}
 """What a row in each of these states waits for."""
 
-_TAKEN = tuple(
+TAKEN = tuple(
     delivery.c[name]
     for name in (
         "id",
@@ -36,6 +36,7 @@ _TAKEN = tuple(
         "wording",
     )
 )
+"""The columns that `claimed` reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def claim(connection: Connection, wanted: Wanted) -> list[Claim]:
         # Whoever has some comes again for the others: at the instant every statement counts.
         take = _take(state, wanted.channel is not None, wanted.released, wanted.plan_version is not None)
         rows = rows or take.execute(connection, values)
-    return sorted((_claimed(row, *step, read) for row in rows), key=lambda each: (each.due_at, each.id))
+    return sorted((claimed(row, *step, read) for row in rows), key=lambda each: (each.due_at, each.id))
 
 
 def settle(connection: Connection, results: Sequence[Settlement], now: datetime, *, more: bool = False) -> int:
@@ -127,10 +128,11 @@ def _take(state: str, on_channel: bool, released: bool, of_version: bool) -> Lea
     lock = taken_until(bindparam("until"), bindparam("now"))
     lock["wording"] = func.coalesce(bindparam("new_wording"), delivery.c.wording)
     take = update(delivery).where(delivery.c.id.in_(select(picked.c.id)), in_state(state)).values(lock)
-    return Lean(take.returning(*_TAKEN))
+    return Lean(take.returning(*TAKEN))
 
 
-def _claimed(row: Any, edition: str, step: str, occurrence: int, read: Callable[[Any], datetime]) -> Claim:
+def claimed(row: Any, edition: str, step: str, occurrence: int, read: Callable[[Any], datetime]) -> Claim:
+    """The claim in a row of `TAKEN`; `read` makes a time of what the driver gives."""
     number, recipient, phase, channel, group, member, due_at, fire_at, token, attempts, wording = row
     key = delivery_key(edition, step, occurrence, recipient)
     times = (read(due_at), read(fire_at))

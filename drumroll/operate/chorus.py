@@ -10,7 +10,14 @@ import contextlib
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
 from weakref import WeakKeyDictionary
+
+from drumroll.errors import LedgerError
+from drumroll.ledger.ledger import Ledger
+from drumroll.ledger.model import Claim
+from drumroll.ledger.sending import Wanted
 
 _PAUSE = 0.3  # seconds before a step's first settlement: a kill meanwhile makes no more rows doubtful than it sends
 _RARELY = (10_000, 10, 10)  # instead of every 700 objects
@@ -25,6 +32,7 @@ class Chorus:
         self.voices: set[Voice] = set()
         self._usually = gc.get_threshold()
         self.heard, self.silent = asyncio.Event(), asyncio.Event()
+        self.wishes: list[Wish] = []
 
     def begin(self, voice: "Voice") -> None:
         """One more speaks."""
@@ -51,6 +59,30 @@ class Chorus:
             self.silent.clear()
         else:
             self.silent.set()
+
+    def grant(self) -> None:
+        """Claim what is wished for, of one ledger at a time."""
+        wishes, self.wishes = sorted(self.wishes, key=lambda wish: id(wish.ledger.store.engine)), []
+        for _, same in groupby(wishes, key=lambda wish: wish.ledger.store.engine):
+            together = list(same)
+            granted: list[list[Claim]] = [[] for _ in together]
+            try:
+                if len(together) > 1:
+                    granted = together[0].ledger.claim_together([(wish.ledger, wish.wanted) for wish in together])
+            except LedgerError:
+                pass  # each of them meets it again, alone
+            finally:
+                for wish, claims in zip(together, granted, strict=True):
+                    wish.granted.set_result(claims)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wish:
+    """What one step wants to claim."""
+
+    ledger: Ledger
+    wanted: Wanted
+    granted: asyncio.Future[list[Claim]]
 
 
 class Voice:
@@ -101,10 +133,20 @@ def speaking() -> Iterator[Voice]:
         chorus.end(voice)
 
 
-async def turn() -> None:
-    """One after the other: what one has claimed leaves before the next one claims."""
-    async with _chorus().turnstile:
-        await asyncio.sleep(0)
+async def claim_in_chorus(ledger: Ledger, wanted: Wanted) -> list[Claim]:
+    """What was claimed together with what others of this instant want. If nothing, it is this step's turn to claim.
+
+    One after the other then: what one has claimed leaves before the next one claims. Not to be cancelled.
+    """
+    chorus, loop = _chorus(), asyncio.get_running_loop()
+    wish = Wish(ledger, wanted, loop.create_future())
+    if not chorus.wishes:
+        loop.call_soon(chorus.grant)  # once all that have woken in this round of the loop have said what they want
+    chorus.wishes.append(wish)
+    if not (claims := await wish.granted):
+        async with chorus.turnstile:
+            await asyncio.sleep(0)
+    return claims
 
 
 async def hush() -> None:

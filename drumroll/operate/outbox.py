@@ -6,14 +6,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from drumroll.channels.base import Receipt, Recipient
 from drumroll.clock import Clock
 from drumroll.errors import DrumrollError
 from drumroll.ledger.model import Claim, Settlement, idempotency_key
+from drumroll.ledger.sending import Wanted
 from drumroll.operate.attempt import Attempts
 from drumroll.operate.beats import planned_step
-from drumroll.operate.chorus import Voice, speaking, turn
+from drumroll.operate.chorus import Voice, claim_in_chorus, speaking
 from drumroll.operate.edition import Where, capabilities_of
 from drumroll.operate.flying import Flying, Landed, settled
 from drumroll.operate.lease import while_ours
@@ -145,7 +147,6 @@ class Outbox:
         width, lease = self._capabilities[channel].concurrency, self._lease(channel)
         pace, somebody = self._attempts.paces[channel], self._somebody_on(channel)
         flying, landed = Flying(voice), list[Landed]()
-        await turn()
         try:
             while True:
                 free = await pace.room(width - len(flying), somebody)
@@ -186,20 +187,18 @@ class Outbox:
         return len(claims)
 
     async def _claim(self, channel: str, free: int) -> list[Claim]:
-        where, ready = self._where, self._ready
-        return await patiently(
-            lambda: self._ledger.claim(
-                where.edition,
-                ready.step,
-                ready.occurrence,
-                now=self._clock.now(),
-                limit=free,
-                lease=self._lease(channel),
-                wording=ready.sha,
-                channel=channel,
-                plan_version=ready.plan_version,
-                released=ready.released,
-            )
+        ready, step = self._ready, (self._where.edition, self._ready.step, self._ready.occurrence)
+        how: dict[str, Any] = {
+            "limit": free,
+            "lease": self._lease(channel),
+            "wording": ready.sha,
+            "channel": channel,
+            "plan_version": ready.plan_version,
+            "released": ready.released,
+        }
+        wanted = Wanted(*step, now=self._clock.now(), **how)
+        return await claim_in_chorus(self._ledger, wanted) or await patiently(
+            lambda: self._ledger.claim(*step, now=self._clock.now(), **how)
         )
 
     async def _settle(self, landed: list[Landed], *, more: bool = False) -> None:
