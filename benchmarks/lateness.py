@@ -43,9 +43,9 @@ SCENARIOS = (
     Scenario("one launch, process worker", 1, "process", "postgresql", 8, 100, 50, 100, waiting="20"),
     Scenario("20 launches, process worker", 20, "process", "postgresql", 2, 300, 270, 1000),
     Scenario("20 launches, process worker, SQLite", 20, "process", "sqlite", 1, 360, 270, None),
-    Scenario("50 launches, resident worker", 50, "drumroll-resident", "postgresql", 3, 420, 300, 100),
+    Scenario("50 launches, resident worker", 50, "drumroll-resident", "postgresql", 2, 420, 330, 100),
     Scenario("50 launches, resident worker, SQLite", 50, "drumroll-resident", "sqlite", 1, 480, 300, None),
-    Scenario("200 launches, resident worker", 200, "drumroll-resident", "postgresql", 1, 900, 0, 1000),
+    Scenario("200 launches, resident worker", 200, "drumroll-resident", "postgresql", 1, 1100, 0, 1000),
 )
 
 LAUNCH = """\
@@ -182,10 +182,10 @@ class _Memory(threading.Thread):
 
 
 def _lead(scenario: Scenario) -> int:
-    from drumroll.operate.waking import APART, LEAD
+    from drumroll.operate.waking import APART, EACH, LEAD, READY
 
     standard = int(scenario.waiting) if scenario.waiting else LEAD.seconds
-    return standard + APART.seconds * (scenario.launches - 1)
+    return standard + READY.seconds + round((APART + EACH).total_seconds() * (scenario.launches - 1))
 
 
 def _lines(log: Path) -> list[dict[str, Any]]:

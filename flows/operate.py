@@ -54,7 +54,7 @@ async def until_its_gate(where: Where, phase: str) -> str:
         tell_wait(where, beat, phase)
         with blocks_stand_in():
             await prepare(where, beat)
-        if not await while_ours(wait_until(ready_by(where, beat), where, awaited(where, beat, phase))):
+        if not await while_ours(_its_time(where, beat, phase)):
             continue
         if held_back(where) or next_beat(where, phase, now=current_clock().now()) != beat:
             continue  # the plan was changed, or a person decided something, while we slept
@@ -70,9 +70,13 @@ async def see_out(where: Where, phase: str, within: timedelta | None = None) -> 
     while (beat := next_leftover(where, phase, now=current_clock().now(), within=within)) is not None:
         if await while_ours(stood_by(where)):
             continue
-        slept = await while_ours(wait_until(ready_by(where, beat), where, awaited(where, beat, phase)))
+        slept = await while_ours(_its_time(where, beat, phase))
         if slept and not held_back(where) and next_leftover(where, phase, now=current_clock().now()) == beat:
             await say(where, beat)
+
+
+async def _its_time(where: Where, beat: Beat, phase: str) -> bool:
+    return await wait_until(ready_by(where, beat), where, awaited(where, beat, phase), instant=beat.at)
 
 
 async def say(where: Where, beat: Beat) -> None:

@@ -30,7 +30,7 @@ from drumroll.operate.edition import Where
 from drumroll.operate.opening import ended
 from drumroll.operate.questions import awaits_answer
 from drumroll.operate.story import awaited, log
-from drumroll.operate.waking import coming_beat, wake_for
+from drumroll.operate.waking import coming_beat, ready_by, wake_for
 from tasks.engine import owner_for
 from tasks.releasing import WAITING, is_asking, is_between_processes, schedule, suspend
 from tasks.signing import PROJECT, edition_of
@@ -201,7 +201,8 @@ async def move_wake(client: PrefectClient, run: FlowRun, where: Where) -> bool:
     if (coming := coming_beat(where, now=now)) is None:
         return False
     phase, beat = coming
-    wake, what = wake_for(where, beat.at, now=now) or now, awaited(where, beat, phase)
+    wake = wake_for(where, ready_by(where, beat), now=now, instant=beat.at) or now
+    what = awaited(where, beat, phase)
     if abs(wake - planned) <= _AS_GOOD_AS and run.state is not None and run.state.message == what:
         return False  # else it may still say that it is paused
     return await schedule(client, run.id, wake, what) is not None

@@ -13,8 +13,10 @@ _SOON = timedelta(seconds=3)
 _LATEST = timedelta(hours=1)  # should nobody wake it
 
 
-async def wait_until(at: datetime, where: Where, what: str) -> bool:
+async def wait_until(at: datetime, where: Where, what: str, *, instant: datetime | None = None) -> bool:
     """True when it is `at` (UTC), on the wall clock or a rehearsal's; `what` is to come, as in `【公告07】 at 23:00`.
+
+    `instant` is the moment itself, when `at` is the time to make ready for it.
 
     A launch on a worker gives its process back when the wait is long, and never returns from here: the same flow run
     begins anew, from the ledger, shortly before `at`. Elsewhere the process waits. On the wall clock False comes after
@@ -25,7 +27,7 @@ async def wait_until(at: datetime, where: Where, what: str) -> bool:
     if clock.patience is None:
         await clock.sleep_until(at)
     else:
-        if (wake := wake_for(where, at, now=clock.now())) is not None:
+        if (wake := wake_for(where, at, now=clock.now(), instant=instant)) is not None:
             await give_back(wake, what)
         await while_seated(clock.sleep_until(min(at, clock.now() + clock.patience)))
     return clock.now() >= at

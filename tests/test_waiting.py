@@ -20,7 +20,7 @@ from drumroll.operate.beats import Beat, next_beat
 from drumroll.operate.gating import decide
 from drumroll.operate.preparing import prepare
 from drumroll.operate.story import awaited
-from drumroll.operate.waking import APART, LEAD, coming_beat, wake_for
+from drumroll.operate.waking import APART, EACH, LEAD, READY, coming_beat, wake_for
 
 SOON = timedelta(hours=3)
 
@@ -72,6 +72,14 @@ def test_launches_that_share_a_minute_are_woken_one_after_the_other(where):
     begin(ledger, new(due=at + MINUTE), edition="a-minute-later@2027-03-06")
     assert wake_for(where, at, now=at - SOON) == at - LEAD - APART  # autumn comes before spring
     assert ledger.firing(["recruit"], since=at, until=at + MINUTE) == [before, EDITION, after]
+
+
+def test_launches_that_make_ready_in_the_minute_before_are_still_woken_one_after_the_other(where):
+    """At the full minute everybody makes ready in the one before."""
+    at = where.plan().step("hello").due
+    begin(where.open(), new(due=at), edition="autumn@2027-03-06")
+    ready = at - READY - EACH
+    assert wake_for(where, ready, now=at - SOON, instant=at) == ready - LEAD - APART
 
 
 def test_editions_that_are_over_or_speak_in_another_phase_are_not_waited_for(ledger):

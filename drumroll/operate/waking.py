@@ -21,16 +21,17 @@ APART = timedelta(seconds=3)
 """What one process needs to come up: twenty launches of one instant, woken 3 s apart, said it within 41 ms (p99)."""
 
 
-def wake_for(where: Where, at: datetime, *, now: datetime) -> datetime | None:
+def wake_for(where: Where, at: datetime, *, now: datetime, instant: datetime | None = None) -> datetime | None:
     """When to have a process again for what happens `at`; None when the one we have had better wait.
 
-    The latter also when another engine runs the edition by now: its flow run is not ours to move. A process goes for
-    waits longer than the lead and one more standard lead; below that, giving it back costs more than keeping it.
+    `instant` is the moment that others may share, where `at` is when to make ready for it. None also when another
+    engine runs the edition by now: its flow run is not ours to move. A process goes for waits longer than the lead and
+    one more standard lead; below that, giving it back costs more than keeping it.
     """
     standard = standard_lead()
     if standard is None or _is_overtaken(where):
         return None
-    wake = at - standard - APART * _queue_before(where, at)
+    wake = at - standard - APART * _queue_before(where, instant or at)
     return wake if wake - now > standard else None
 
 
