@@ -31,7 +31,7 @@ test: setup-dev  ## Everything that needs no extra server.
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 e2e: setup-dev  ## With real servers and real kills; takes minutes.
-	$(BIN)/python -m pytest -m e2e
+	$(BIN)/python -m pytest -m e2e -n 2 --dist loadgroup
 
 bench: setup-dev  ## The figures in the README.
 	$(BIN)/python -m benchmarks

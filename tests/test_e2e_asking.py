@@ -40,6 +40,7 @@ phases:
 
 
 @pytest.mark.e2e
+@pytest.mark.xdist_group("server")
 def test_a_held_gate_is_decided_in_a_form_and_the_same_run_goes_on(tmp_path):
     project, log = project_of(tmp_path / "project"), tmp_path / "sink.jsonl"
     with sink_process(log, "--honour-keys") as url, prefect_server(tmp_path) as environ:

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.e2e
+@pytest.mark.xdist_group("server")
 def test_every_deployment_is_accepted_and_the_watch_is_scheduled(tmp_path):
     names = {deployment["name"] for deployment in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]}
     with prefect_server(tmp_path) as environ:

@@ -16,6 +16,7 @@ FILE = "configs/waiting.yaml"
 
 
 @pytest.mark.e2e
+@pytest.mark.xdist_group("server")
 def test_a_launch_is_started_once_shown_and_aborted_from_the_command_line(tmp_path):
     project = project_of(tmp_path / "project")
     opens = (datetime.now(UTC) + timedelta(days=1)).replace(microsecond=0)

@@ -23,6 +23,7 @@ COMMAND = [sys.executable, "-m", "drumroll.cli.main", "up"]
 
 
 @pytest.mark.e2e
+@pytest.mark.xdist_group("server")
 def test_what_is_up_takes_a_launch_through_its_own_death_and_stops_in_good_order(tmp_path):
     project = project_of(tmp_path / "project")
     log, port = tmp_path / "sink.jsonl", str(free_port())

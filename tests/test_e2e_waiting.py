@@ -55,6 +55,7 @@ phases:
 
 
 @pytest.mark.e2e
+@pytest.mark.xdist_group("server")
 def test_a_launch_is_one_flow_run_that_waits_without_a_process_and_survives_a_dead_worker(tmp_path):
     project = project_of(tmp_path / "project")
     log = tmp_path / "sink.jsonl"

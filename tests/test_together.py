@@ -16,6 +16,7 @@ from drumroll.ledger.edition_lease import FencedError
 from drumroll.ledger.ledger import Ledger, open_ledger
 from drumroll.ledger.sending import Wanted
 from drumroll.operate.beats import Beat
+from drumroll.operate.chorus import claim_in_chorus
 from drumroll.operate.edition import Where
 from drumroll.operate.edition import begin as begin_edition
 from drumroll.operate.sending import send_step
@@ -244,6 +245,17 @@ async def test_a_launch_that_was_overtaken_is_told_so_and_the_others_send(crowd)
     ended = await asyncio.gather(*sends, return_exceptions=True)
     assert [isinstance(each, FencedError) for each in ended] == [False, False, True, False, False]
     assert len(arrived(log)) == 3 * (MANY - 1)
+
+
+async def test_who_has_given_up_by_then_claims_nothing(server):
+    begun(server, *EDITIONS)
+    wishes = [wish(server, edition) for edition in EDITIONS]
+    asked = [asyncio.create_task(claim_in_chorus(*each)) for each in wishes]
+    await asyncio.sleep(0)
+    asked[1].cancel()
+    ended = await asyncio.gather(*asked, return_exceptions=True)
+    assert [isinstance(each, asyncio.CancelledError) or len(each) for each in ended] == [2, True, 2]
+    assert states(server, EDITIONS[1])["g1"] == "due"
 
 
 @pytest.mark.parametrize("error", [LedgerBusyError, LedgerError])

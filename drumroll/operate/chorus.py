@@ -62,7 +62,8 @@ class Chorus:
 
     def grant(self) -> None:
         """Claim what is wished for, of one ledger at a time."""
-        wishes, self.wishes = sorted(self.wishes, key=lambda wish: id(wish.ledger.store.engine)), []
+        wishes, self.wishes = [wish for wish in self.wishes if not wish.granted.done()], []  # done: given up
+        wishes.sort(key=lambda wish: id(wish.ledger.store.engine))
         for _, same in groupby(wishes, key=lambda wish: wish.ledger.store.engine):
             together = list(same)
             granted: list[list[Claim]] = [[] for _ in together]
