@@ -1,5 +1,6 @@
 """Servers for tests: every `ledger_url` test runs on SQLite and on a real PostgreSQL; one Prefect server."""
 
+import contextlib
 import gc
 import os
 import shutil
@@ -80,7 +81,8 @@ def _new_ledgers_are_migrated_already(migrated):
         is_new = store.path is not None and not store.path.exists()
         make_room(store, create=create)
         if is_new and store.path not in _blank:
-            shutil.copy(template, store.path)
+            with contextlib.suppress(OSError):  # a test may have made it impossible: then it is as in real life
+                shutil.copy(template, store.path)
 
     module._make_room = make_room_with_tables
     yield
