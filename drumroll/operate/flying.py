@@ -41,7 +41,7 @@ class Flying:
         task.add_done_callback(self._land)
 
     async def landed(self) -> list[Landed]:
-        """Those that have ended since the last time, one at least; of a crowd a quarter, unless that takes long.
+        """Those that have ended since the last time, one at least; of a crowd half, unless that takes long.
 
         Transactions for many rows cost little more than for one.
         """
