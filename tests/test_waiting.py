@@ -473,7 +473,7 @@ class TestWatch:
         await tend(where)
         now_is = await run.now_is()
         coming = next_beat(where, "recruit", now=datetime.now(UTC)).at
-        assert now_is.next_scheduled_start_time == coming - LEAD
+        assert now_is.next_scheduled_start_time == coming - READY - LEAD
         assert now_is.state.message == "No. 01 at Wed 03-03 09:30 UTC"
 
     async def test_a_waiting_run_that_nobody_picks_up_is_an_alarm(self, client, where, run):
