@@ -139,6 +139,8 @@ def _run(scenario: Scenario, server: Prefect, worker: int, project: Path, url: s
     left = scenario.first - _lead(scenario)
     wait(lambda: waiting() == len(names), left, "not every launch came to its first wait in time")
     set_up = time.monotonic() - began
+    with contextlib.suppress(TimeoutError):  # the last of them has just said that it waits
+        wait(lambda: len(family(worker)) == 1, 30, "processes are left")
     at_rest = len(family(worker)) - 1
     cpu, cpu_server = cpu_seconds(worker), cpu_seconds(server.pid)
     memory = _Memory(worker, dues)
