@@ -68,7 +68,7 @@ def migrated(request, tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def _new_ledgers_are_migrated_already(migrated):
-    """A new SQLite ledger is a copy of a migrated one: migrating each was a fifth of the whole suite.
+    """A new SQLite ledger is a copy of a migrated one: migrating each was a quarter of the time of tests that begin one.
 
     Except at a `blank_url`, and in other processes.
     """

@@ -1,12 +1,14 @@
 """Launches of one instant: what they claim together, and that each still sends its own, once."""
 
 import asyncio
+import gc
 import json
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ledger_rows import MINUTE, NOW, begin, new
+from ledger_rows import EDITION, MINUTE, NOW, begin, new, take
 from sqlalchemy import event
 
 from drumroll.check import check_file
@@ -14,9 +16,10 @@ from drumroll.clock import current_clock
 from drumroll.errors import LedgerBusyError, LedgerError
 from drumroll.ledger.edition_lease import FencedError
 from drumroll.ledger.ledger import Ledger, open_ledger
+from drumroll.ledger.model import Settlement
 from drumroll.ledger.sending import Wanted
 from drumroll.operate.beats import Beat
-from drumroll.operate.chorus import claim_in_chorus
+from drumroll.operate.chorus import claim_in_chorus, speaking
 from drumroll.operate.edition import Where
 from drumroll.operate.edition import begin as begin_edition
 from drumroll.operate.sending import send_step
@@ -153,7 +156,41 @@ def test_on_sqlite_each_claims_alone(tmp_path):
     assert ledger.claim_together([wish(ledger, edition) for edition in EDITIONS]) == [[], [], []]
 
 
+def test_a_settlement_with_more_to_come_is_written_like_any_other(ledger):
+    begin(ledger, new(group="g1"), new(group="g2"))
+    one, two = take(ledger)
+    assert ledger.settle([Settlement(one, "sent", message_id="m-1")], now=LATER, more=True) == 1
+    assert ledger.settle([replace(Settlement(two, "sent"), claim=replace(two, token=9))], now=LATER, more=True) == 0
+    assert [(row.state, row.message_id) for row in ledger.deliveries(EDITION)] == [("sent", "m-1"), ("sending", None)]
+
+
+def test_only_that_transaction_does_not_wait_for_the_disk(server):
+    begin(server, new())
+    (claim,) = take(server)
+    asked, seen = "SHOW synchronous_commit", []
+    with server.store.read() as connection:
+        before = connection.exec_driver_sql(asked).scalar()
+        connection.exec_driver_sql(
+            "SET synchronous_commit = on"
+        )  # the tests' server has it off; this is its only connection
+        connection.commit()
+    event.listen(server.store.engine, "commit", lambda each: seen.append(each.exec_driver_sql(asked).scalar()))
+    server.settle([Settlement(claim, "sent")], now=LATER, more=True)
+    server.set_edition_state(EDITION, "done", now=LATER)
+    assert (before, seen) == ("off", ["off", "on"])
+
+
 # In the engine.
+
+
+async def test_python_looks_rarely_for_garbage_only_while_somebody_speaks():
+    usual = gc.get_threshold()
+    with speaking():
+        with speaking():
+            pass
+        assert gc.get_threshold() == (10_000, 10, 10) != usual
+    assert gc.get_threshold() == usual
+
 
 LAUNCH = """\
 drumroll: 1

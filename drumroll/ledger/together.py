@@ -1,7 +1,6 @@
 """What several editions claim at one instant, in two statements on PostgreSQL instead of two for each of them.
 
-A transaction each would let the last of two hundred launches wait for half a second; see
-`python -m benchmarks lateness`.
+With a transaction each, the last of many launches would wait for all the others; see `python -m benchmarks lateness`.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Launches of one process that speak at the same instant: all of them speak before one of them does anything else.
 
 What comes after a message (its settlement, Prefect's server most of all) would otherwise stand before the messages of
-others: see `python -m benchmarks lateness`. Meanwhile Python looks less often for garbage in cycles, of which sending
-makes none: that took a seventh of a fan-out's time, see `python -m benchmarks fanout`.
+others: see `python -m benchmarks lateness`. Meanwhile Python looks less often for garbage in cycles: beside a large
+plan each look costs more than there is to find.
 """
 
 import asyncio

@@ -176,7 +176,7 @@ class Outbox:
             go, later = await pace.admit(claims, map(self._attempts.recipient, claims))
         except Exception:  # nothing of them was sent, and nobody shall have to doubt that
             back, now = [(claim, self._clock.now()) for claim in claims], self._clock.now()
-            await patiently(lambda: self._ledger.give_back(back, why="not tried", now=now))
+            await patiently(lambda: self._ledger.give_back(back, why="not sent yet; it is tried again", now=now))
             raise
         if later:
             capped = [(claim, self._attempts.no_later(at)) for claim, at in later]

@@ -18,7 +18,7 @@ READY = timedelta(seconds=3)
 EACH = timedelta(milliseconds=500)
 """What one launch of many needs to make its message ready: most of it is Prefect's server."""
 APART = timedelta(seconds=3)
-"""What one process needs to come up: twenty launches of one instant, woken 3 s apart, said it within 41 ms (p99)."""
+"""What one process needs to come up beside others; see `python -m benchmarks lateness`."""
 
 
 def wake_for(where: Where, at: datetime, *, now: datetime, instant: datetime | None = None) -> datetime | None:
