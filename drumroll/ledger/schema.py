@@ -11,7 +11,7 @@ from drumroll.ledger.store import Store
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision in `migrations/versions`; kept here so that opening a current ledger costs no Alembic."""
 
 _MIGRATION_LOCK = 0x6472756D  # "drum": any number, as long as every Drumroll takes the same
