@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from drumroll.capability import Capability, Format
 from drumroll.errors import DrumrollError
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(NamedTuple):
     """Where a message goes: a group, or one member of it (`member` set)."""
 
     group: str
@@ -32,8 +31,7 @@ class Attachment:
         return self.name.lower().endswith((".png", ".jpg", ".jpeg", ".gif"))
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One finished text for one recipient.
 
     `key` is derived from the delivery key and is the same on every attempt: platforms that honour a key get it.
@@ -57,8 +55,7 @@ class Message:
     mention_all: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """The platform's word that it took the message. `awaiting`: a person still has to act.
 
     `sent_at` is when it went out (UTC), where the platform says that afterwards.

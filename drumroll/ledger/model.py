@@ -1,9 +1,12 @@
-"""What goes into the ledger and comes out of it: plain values, cheap to import, all times UTC-aware."""
+"""What goes into the ledger and comes out of it: plain values, cheap to import, all times UTC-aware.
+
+What each message of a fan-out makes anew is a named tuple: a frozen dataclass takes three to six times as long.
+"""
 
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from drumroll.errors import LedgerError
 
@@ -86,8 +89,7 @@ class Moment:
         return self.fire_at > self.due_at
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """One delivery that this engine, and no other, may send until its lease ends.
 
     `token` fences: a settlement with an older one is refused. `attempts` counts this one too. `wording` is the hash of
@@ -116,8 +118,7 @@ class Claim:
         return self.fire_at > self.due_at
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """How one claimed attempt ended.
 
     `sent_at` is when the platform took it (default: the moment of settling, for `sent` and `awaiting`). `retry_at` is

@@ -28,6 +28,7 @@ still to come, is handed over again in other words.
 `failed` may be sent again because a permanent error says that nothing arrived; `cancelled` and `skipped` may not.
 """
 
+from functools import cache
 from typing import Literal
 
 from drumroll.errors import LedgerError
@@ -74,6 +75,7 @@ MOVES: dict[Act, dict[State, tuple[State, ...]]] = {
 CHOICES: dict[Choice, State] = {"sent": "sent", "resend": "due", "skip": "skipped"}
 
 
+@cache
 def may(act: Act, old: str, new: str) -> bool:
     """Whether `act` may take a delivery from `old` to `new`."""
     return any(state == old and new in targets for state, targets in MOVES[act].items())

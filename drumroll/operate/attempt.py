@@ -2,6 +2,7 @@
 
 import random
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from drumroll import logs
 from drumroll.attachments import attachments_of
@@ -31,7 +32,6 @@ class Attempts:
         self._step, self._ready, self._clock, self._channels = step, ready, clock, channels
         self._text = ledger.wording(ready.sha)
         self._plan = plan
-        self._due: dict[datetime, str] = {}  # written once: all groups share an instant
         self._files: tuple[Attachment, ...] | None = None
         self._groups = {group.id: group for group in plan.launch.community.groups}
         self._names = _names(ledger, plan.edition, clock.now()) if step.segment else {}
@@ -110,7 +110,7 @@ class Attempts:
             step=claim.step,
             occurrence=claim.occurrence,
             number=self._step.number,
-            due=self._due.get(claim.due_at) or self._due.setdefault(claim.due_at, _iso(claim.due_at)),
+            due=_iso(claim.due_at),
             sent_at=_iso(self._clock.now()),
             recipient=self.recipient(claim),
             text=self._text,
@@ -133,4 +133,9 @@ def _backoff(attempts: int) -> float:
 
 
 def _iso(at: datetime) -> str:
-    return f"{at.isoformat(timespec='seconds')[:19]}Z"
+    return _written(at.replace(microsecond=0))
+
+
+@lru_cache(maxsize=16)
+def _written(second: datetime) -> str:
+    return f"{second.isoformat()[:19]}Z"
