@@ -166,6 +166,12 @@ async def test_a_200_with_an_error_body_is_an_error(sink, body, kind, words):
     assert (error.kind, words in str(error)) == (kind, True)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_an_error_in_a_200_is_seen_however_its_json_is_written(encoding):
+    body = f'{{"errcode": 93000, "trace": {10**30}}}'.encode(encoding)
+    assert judged(200, body).kind == "permanent"
+
+
 @pytest.mark.parametrize(
     "body", ['{"errcode": 0, "errmsg": "ok"}', '{"ok": true}', '{"error": null}', '{"error": ""}', '{"errcode": "0"}']
 )

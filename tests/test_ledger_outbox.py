@@ -1,13 +1,16 @@
 import multiprocessing
 import threading
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from ledger_rows import EDITION, MINUTE, NOW, begin, key, new, take
+from sqlalchemy.dialects import sqlite
 
 from drumroll.errors import LedgerError
+from drumroll.ledger.lean import to_driver
 from drumroll.ledger.ledger import open_ledger
 from drumroll.ledger.model import Moment, Settlement, idempotency_key, split_key
+from drumroll.ledger.tables import delivery
 
 HOUR = timedelta(hours=1)
 
@@ -321,6 +324,46 @@ def test_counting_looks_for_the_few_among_the_few(tmp_path):
     assert "SCAN delivery" not in plan
     assert "COVERING INDEX sqlite_autoindex_delivery_1 " in plan
     assert all(f"INDEX ix_delivery_{name} " in plan for name in ("sending", "rare"))
+
+
+def test_writing_a_row_builds_no_tree_for_a_list_of_states(tmp_path):
+    """SQLite would, for each row and each list in a condition: a third of what a settlement cost."""
+    from sqlalchemy import event
+
+    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    begin(ledger, new("a"))
+    claims, said = take(ledger, "a"), []
+    event.listen(ledger.store.engine, "before_cursor_execute", lambda *said_: said.append(said_[2:4]))
+    ledger.settle([Settlement(claim, "sent") for claim in claims], now=NOW)
+    [(sql, [values])] = said
+    with ledger.store.read() as connection:
+        program = connection.exec_driver_sql(f"EXPLAIN {sql}", values).all()
+    ledger.close()
+    assert "OpenEphemeral" not in {step[1] for step in program}
+
+
+def test_postgresql_knows_of_many_new_rows_at_once(ledger):
+    """Until autovacuum's next round it would take the table for empty, and sort all that is due for each claim."""
+    if ledger.store.path is not None:
+        pytest.skip("SQLite keeps no such count")
+    begin(ledger, *(new("a", f"g{n}") for n in range(1000)))
+    with ledger.store.read() as connection:
+        sizes = "SELECT reltuples FROM pg_class WHERE oid = 'delivery'::regclass"
+        assert connection.exec_driver_sql(sizes).scalar() == 1000
+
+
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=8)), None])
+@pytest.mark.parametrize("microsecond", [0, 1, 999_999])
+def test_a_time_is_written_as_sqlalchemy_writes_it(zone, microsecond):
+    kind, dialect = delivery.c.sent_at.type, sqlite.dialect()
+    at = datetime(2026, 12, 12, 1, 2, 3, microsecond, zone)
+    process = kind.dialect_impl(dialect).bind_processor(dialect)
+    if zone is None:
+        with pytest.raises(ValueError, match="timezone"):
+            to_driver(kind, dialect)(at)
+    else:
+        assert to_driver(kind, dialect)(at) == process(at)
+    assert to_driver(kind, dialect)(None) is None
 
 
 def test_a_key_is_split_at_its_first_three_slashes():
