@@ -335,9 +335,9 @@ def test_writing_a_row_builds_no_tree_for_a_list_of_states(tmp_path):
     claims, said = take(ledger, "a"), []
     event.listen(ledger.store.engine, "before_cursor_execute", lambda *said_: said.append(said_[2:4]))
     ledger.settle([Settlement(claim, "sent") for claim in claims], now=NOW)
-    [(sql, [values])] = said
+    [(sql, rows)] = said
     with ledger.store.read() as connection:
-        program = connection.exec_driver_sql(f"EXPLAIN {sql}", values).all()
+        program = connection.exec_driver_sql(f"EXPLAIN {sql}", rows).all()
     ledger.close()
     assert "OpenEphemeral" not in {step[1] for step in program}
 
