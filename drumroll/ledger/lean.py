@@ -50,7 +50,7 @@ def to_driver(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any]:
     """From our values to the driver's, for a column of this type."""
     process: Any = kind.dialect_impl(dialect).bind_processor(dialect)
     if dialect.name == "sqlite" and isinstance(kind, UTCDateTime):
-        # What `process` does, at a tenth of the cost; see `python -m benchmarks fanout`.
+        # What `process` does, at half the cost.
         return lambda at: at.isoformat(" ", "microseconds")[:26] if at is not None and at.tzinfo is UTC else process(at)
     return process if process is not None else lambda value: value
 
