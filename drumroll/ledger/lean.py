@@ -7,7 +7,6 @@ see `python -m benchmarks fanout`.
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection
@@ -41,8 +40,10 @@ class Lean:
             if names is None:
                 self._compiled[dialect.name] = (str(compiled), lambda values: {**fixed, **values})
             else:
-                in_order = itemgetter(*names)
-                self._compiled[dialect.name] = (str(compiled), lambda values: in_order({**fixed, **values}))
+                self._compiled[dialect.name] = (
+                    str(compiled),
+                    lambda values: tuple(map({**fixed, **values}.__getitem__, names)),
+                )
         return self._compiled[dialect.name]
 
 

@@ -43,27 +43,27 @@ class Listings(LedgerPart):
 
     def counts(self, edition: str) -> dict[str, int]:
         """How many deliveries are in each state; states without any are left out."""
-        return dict(sum(map(Counter, self.step_states(edition).values()), Counter[str]()))
+        return dict(sorted(sum(map(Counter, self.step_states(edition).values()), Counter[str]()).items()))
 
     def step_states(self, edition: str) -> dict[tuple[str, int], dict[str, int]]:
         """Per step and occurrence, how many deliveries are in each state; states without any are left out."""
-        # No index holds every row's state: counted are all rows, and those that are not sent. Grouped by step first, or
-        # at all, the few that are under way would be looked for among all rows by SQLite.
-        of, its, number = (delivery.c.step, delivery.c.occurrence), delivery.c.state, func.count()
-        counted = (
-            select(*of, null(), number).group_by(*of),
-            select(*of, its, number).where(in_state("due")).group_by(*of, its),
-            select(*of, its, number).where(text(RARE)).group_by(its, *of),
-            select(*of, its, literal_column("1")).where(in_state("sending")),
+        # No index holds every row's state: counted are all rows, and those that are not sent, in indexes of their own.
+        # SQLite would rather look among all rows, where those of one step stand together: hence not by the bare name.
+        step, occurrence, state = delivery.c.step, delivery.c.occurrence, delivery.c.state
+        by = (step.concat(literal_column("''")), occurrence, state)
+        counted = [select(step, occurrence, null(), func.count()).group_by(step, occurrence)]
+        counted += (
+            select(*by, func.count()).where(only).group_by(*by)
+            for only in (in_state("due"), in_state("sending"), text(RARE))
         )
         of_edition = union_all(*(each.where(delivery.c.edition == edition) for each in counted))
         found: defaultdict[tuple[str, int], Counter[str]] = defaultdict(Counter)
         with self._store.read() as connection:
-            for step, occurrence, state, count in connection.execute(of_edition):
-                found[step, occurrence][state or "sent"] += count
-                if state is not None:
-                    found[step, occurrence]["sent"] -= count
-        return {step: dict(sorted((+states).items())) for step, states in sorted(found.items())}
+            for name, repeat, has, count in connection.execute(of_edition):
+                found[name, repeat][has or "sent"] += count
+                if has is not None:
+                    found[name, repeat]["sent"] -= count
+        return {place: dict(sorted((+states).items())) for place, states in sorted(found.items())}
 
     def firing(self, phases: Sequence[str], *, since: datetime, until: datetime) -> list[str]:
         """Live editions of which something in these phases is due to leave in that span (`until` excluded), by name."""
