@@ -295,7 +295,7 @@ class Pool:
         return (await self.client.read_flow_run(run)).state
 
     async def until(self, run, name):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             while (state := await self.state(run)).name != name:
                 await asyncio.sleep(0.2)
         return state
@@ -365,7 +365,7 @@ class TestWorker:
             while not await pool.phases(run):
                 await asyncio.sleep(0.2)
             await pool.client.set_flow_run_state(run, Suspended())
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(180):
                 while worker._guests:
                     await asyncio.sleep(0.2)
         assert (await pool.state(run)).name == "Suspended"
@@ -459,7 +459,7 @@ class TestLaunch:
         run = await pool.run("launch", entrypoint="flows.launch.launch", file=str(file))
         async with pool.workers():
             await pool.until(run, "Running")
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(180):
                 while "Running" not in await pool.phases(run):
                     await asyncio.sleep(0.2)
             ledger = open_ledger(default_url(tmp_path))
