@@ -328,7 +328,7 @@ def test_counting_looks_for_the_few_among_the_few(tmp_path):
 
 
 def test_writing_a_row_builds_no_tree_for_a_list_of_states(tmp_path):
-    """SQLite would, for each row and each list in a condition: a third of what a settlement cost."""
+    """SQLite would, for each row and each list in a condition."""
     from sqlalchemy import event
 
     ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")

@@ -32,7 +32,7 @@ _NEW = (
     "token",
     "attempts",
 )
-_MANY = 1000
+_MANY = 1000  # new rows: PostgreSQL's planner is told of them at once
 
 
 class Outbox(LedgerPart):

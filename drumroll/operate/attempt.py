@@ -1,8 +1,7 @@
 """One attempt to deliver one claimed row, and what its outcome means for the ledger."""
 
 import random
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import datetime, timedelta
 
 from drumroll import logs
 from drumroll.attachments import attachments_of
@@ -32,8 +31,7 @@ class Attempts:
         self._step, self._ready, self._clock, self._channels = step, ready, clock, channels
         self._text = ledger.wording(ready.sha)
         self._plan = plan
-        self._second = self._next_second = datetime.max.replace(tzinfo=UTC)
-        self._as_text = ""
+        self._due: dict[datetime, str] = {}  # written once: all groups share an instant
         self._files: tuple[Attachment, ...] | None = None
         self._groups = {group.id: group for group in plan.launch.community.groups}
         self._names = _names(ledger, plan.edition, clock.now()) if step.segment else {}
@@ -90,13 +88,6 @@ class Attempts:
         """`at`, or when the lateness rule would set the row aside anyway: a person is to hear of it then."""
         return min(at, max(self._step.due + self._step.max_late, self._clock.now()) + 2 * PUNCTUAL)
 
-    def _written(self, now: datetime) -> str:
-        """`now` to the second, written once for all messages of that second."""
-        if not self._second <= now < self._next_second:
-            self._second = now.replace(microsecond=0)
-            self._next_second, self._as_text = self._second + timedelta(seconds=1), _iso(self._second)
-        return self._as_text
-
     def recipient(self, claim: Claim) -> Recipient:
         """Where the claimed row goes."""
         group = self._groups[claim.group]
@@ -119,8 +110,8 @@ class Attempts:
             step=claim.step,
             occurrence=claim.occurrence,
             number=self._step.number,
-            due=_iso(claim.due_at),
-            sent_at=self._written(self._clock.now()),
+            due=self._due.get(claim.due_at) or self._due.setdefault(claim.due_at, _iso(claim.due_at)),
+            sent_at=_iso(self._clock.now()),
             recipient=self.recipient(claim),
             text=self._text,
             format=self._step.format,
@@ -141,6 +132,5 @@ def _backoff(attempts: int) -> float:
     return float(longest * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, keeps no secret
 
 
-@lru_cache(maxsize=16)  # all groups share an instant
 def _iso(at: datetime) -> str:
     return f"{at.isoformat(timespec='seconds')[:19]}Z"
